@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/* The tables of options: the only truth about them. */
+#include "conf/options.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#define MIB (1024 * 1024)
+
+#define ROW(s, field) .name = #field, .offset = offsetof(struct options_##s, field)
+
+static const struct conf_choice log_levels[] = {
+#define X(name, value, text) { text, value },
+	LOG_LEVEL_LIST(X)
+#undef X
+	    { NULL, 0 },
+};
+
+static const struct conf_choice log_formats[] = {
+#define X(name, value, text) { text, value },
+	LOG_FORMAT_LIST(X)
+#undef X
+	    { NULL, 0 },
+};
+
+static const struct conf_choice tls_versions[] = {
+	{ "1.2", 12 },
+	{ "1.3", 13 },
+	{ NULL, 0 },
+};
+
+static const struct conf_option log_options[] = {
+	{ ROW(log, level), .type = CONF_ENUM, .choices = log_levels, .def = "info",
+	  .flags = CONF_RELOADABLE, .doc = "The least important messages that are logged." },
+	{ ROW(log, format), .type = CONF_ENUM, .choices = log_formats, .def = "auto",
+	  .doc = "How lines look: with journald's priority prefixes, as key=value with a time "
+		 "stamp, or as JSON; auto is journal under systemd, else kv." },
+};
+
+static const struct conf_option listener_options[] = {
+	{ ROW(listener, address), .type = CONF_STRING, .def = "127.0.0.1:3000", .min = 1,
+	  .max = 255,
+	  .doc = "Where to listen: host:port, [address]:port, unix:/path, or systemd:NAME for a "
+		 "socket that systemd passes." },
+	{ ROW(listener, unix_mode), .type = CONF_STRING, .def = "0660", .min = 3, .max = 4,
+	  .doc = "Permissions of a Unix socket, in octal." },
+	{ ROW(listener, reuse_port), .type = CONF_BOOL, .def = "no",
+	  .doc = "Lets several processes of the same user listen on the port and share its "
+		 "connections (SO_REUSEPORT)." },
+	{ ROW(listener, proxy_protocol), .type = CONF_BOOL, .def = "no",
+	  .doc = "Every connection begins with a PROXY protocol header (version 1 or 2) that names "
+		 "the client; for listeners that only a proxy can reach." },
+	{ ROW(listener, tls_cert), .type = CONF_STRING, .def = "", .max = 4095,
+	  .doc = "Certificate chain in PEM; with it the listener speaks TLS only." },
+	{ ROW(listener, tls_key), .type = CONF_STRING, .def = "", .max = 4095,
+	  .doc = "Private key of the certificate, in PEM." },
+	{ ROW(listener, tls_min_version), .type = CONF_ENUM, .choices = tls_versions, .def = "1.2",
+	  .doc = "The oldest version of TLS that is accepted." },
+};
+
+static const struct conf_option engine_options[] = {
+	{ ROW(engine, path), .type = CONF_STRING, .def = "/socket.io/", .min = 1, .max = 255,
+	  .doc = "Path of the endpoint; it begins with a slash, and is served with and without the "
+		 "slash at its end." },
+	{ ROW(engine, ping_interval_ms), .type = CONF_INT, .def = "25000", .min = 10,
+	  .max = 3600000, .unit = "ms",
+	  .doc = "Time between a client's answer to a ping and the next ping." },
+	{ ROW(engine, ping_timeout_ms), .type = CONF_INT, .def = "20000", .min = 10, .max = 3600000,
+	  .unit = "ms",
+	  .doc = "A client that does not answer a ping in this time is disconnected." },
+	{ ROW(engine, connect_timeout_ms), .type = CONF_INT, .def = "45000", .min = 10,
+	  .max = 3600000, .unit = "ms",
+	  .doc = "A session that joins no namespace in this time is closed." },
+	{ ROW(engine, upgrade_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
+	  .max = 3600000, .unit = "ms",
+	  .doc = "An upgrade from polling to WebSocket that is not completed in this time is given "
+		 "up; polling goes on." },
+	{ ROW(engine, max_payload_bytes), .type = CONF_INT, .def = "1000000", .min = 1024,
+	  .max = 256 * MIB, .unit = "bytes",
+	  .doc =
+	      "The largest message, and the largest body of a polling request, that is accepted." },
+	{ ROW(engine, websocket_compression), .type = CONF_BOOL, .def = "no",
+	  .doc = "Offers permessage-deflate; costs about 90 KiB a connection, and needs "
+		 "libwebsockets 4.3 or later." },
+	{ ROW(engine, compression_threshold_bytes), .type = CONF_INT, .def = "1024", .min = 0,
+	  .max = 256 * MIB, .unit = "bytes", .doc = "Smaller messages are not compressed." },
+};
+
+static const struct conf_option socket_options[] = {
+	{ ROW(socket, authorize_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
+	  .max = 600000, .unit = "ms",
+	  .doc = "A CONNECT whose authorisation takes longer is refused." },
+	{ ROW(socket, max_namespaces), .type = CONF_INT, .def = "8", .min = 1, .max = 1000,
+	  .doc = "Namespaces that one session may join." },
+	{ ROW(socket, max_rooms), .type = CONF_INT, .def = "1000", .min = 2, .max = 1000000,
+	  .doc = "Rooms that one socket may be in." },
+	{ ROW(socket, max_attachments), .type = CONF_INT, .def = "10", .min = 0, .max = 1024,
+	  .doc = "Binary attachments of one packet; a packet that announces more closes the "
+		 "session." },
+	{ ROW(socket, max_attachment_bytes), .type = CONF_INT, .def = "10000000", .min = 0,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "Bytes of all binary attachments of one packet." },
+};
+
+static const struct conf_option cors_options[] = {
+	{ ROW(cors, origins), .type = CONF_LIST, .def = "", .env = "CORS_ORIGIN",
+	  .doc = "Origins of web pages that may connect, like https://chat.example or "
+		 "https://*.example; * allows all; pages served by the same host and port always "
+		 "may." },
+	{ ROW(cors, credentials), .type = CONF_BOOL, .def = "yes",
+	  .doc = "Lets pages send cookies and authorisation headers." },
+	{ ROW(cors, max_age_s), .type = CONF_INT, .def = "600", .min = 0, .max = 86400, .unit = "s",
+	  .doc = "How long browsers may remember the answer to a preflight request." },
+	{ ROW(cors, allow_no_origin), .type = CONF_BOOL, .def = "yes",
+	  .doc = "Serves clients that send no Origin header: programs other than browsers." },
+};
+
+static const struct conf_option limits_options[] = {
+	{ ROW(limits, max_connections), .type = CONF_INT, .def = "10000", .min = 1, .max = 1000000,
+	  .doc = "Connections at a time; the process needs as many open files, and 64 more. Beyond "
+		 "it handshakes are answered with 503." },
+	{ ROW(limits, max_connections_per_address), .type = CONF_INT, .def = "0", .min = 0,
+	  .max = 1000000, .doc = "Connections at a time from one client address; 0 is no limit." },
+	{ ROW(limits, handshakes_per_second_per_address), .type = CONF_INT, .def = "0", .min = 0,
+	  .max = 1000000,
+	  .doc = "New sessions per second from one client address; beyond it handshakes are "
+		 "answered with 429; 0 is no limit." },
+	{ ROW(limits, handshake_burst_per_address), .type = CONF_INT, .def = "20", .min = 1,
+	  .max = 1000000,
+	  .doc = "New sessions from one client address at once, before the rate counts; at least "
+		 "the rate." },
+	{ ROW(limits, header_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
+	  .max = 600000, .unit = "ms", .doc = "Time for TLS handshake and request head together." },
+	{ ROW(limits, body_timeout_ms), .type = CONF_INT, .def = "30000", .min = 10, .max = 600000,
+	  .unit = "ms", .doc = "Time for the body of a request." },
+	{ ROW(limits, max_header_bytes), .type = CONF_INT, .def = "8192", .min = 1024, .max = 65535,
+	  .unit = "bytes", .doc = "Size of a request head." },
+	{ ROW(limits, queue_high_bytes), .type = CONF_INT, .def = "524288", .min = 1024,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "When so much waits for a client, nothing more is read from it." },
+	{ ROW(limits, queue_low_bytes), .type = CONF_INT, .def = "174762", .min = 0,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "When the queue has fallen to this, reading goes on." },
+	{ ROW(limits, queue_soft_bytes), .type = CONF_INT, .def = "2097152", .min = 1024,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "A client whose queue stays above this for queue_soft_s is disconnected." },
+	{ ROW(limits, queue_soft_s), .type = CONF_INT, .def = "10", .min = 1, .max = 3600,
+	  .unit = "s", .doc = "See queue_soft_bytes." },
+	{ ROW(limits, queue_hard_bytes), .type = CONF_INT, .def = "16777216", .min = 1024,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "A client for whom more than this waits is disconnected at once." },
+	{ ROW(limits, trusted_proxies), .type = CONF_LIST, .def = "",
+	  .doc = "Addresses or networks (10.0.0.0/8, ::1, unix) whose X-Forwarded-For header is "
+		 "believed; limits per address do not count them." },
+};
+
+#define SECTION(id, is_named, implicit_name, text)                                              \
+	static const struct conf_section id##_section = { .name = #id,                          \
+							  .named = (is_named),                  \
+							  .struct_size =                        \
+							      sizeof(struct options_##id),      \
+							  .options = id##_options,              \
+							  .n_options = ARRAY_LEN(id##_options), \
+							  .implicit = (implicit_name),          \
+							  .doc = (text) }
+
+SECTION(log, false, NULL, "What is logged, and how.");
+SECTION(listener, true, "main",
+	"A place to listen; as many as needed, each with a name of its own. Without any, there is "
+	"one with the defaults.");
+SECTION(engine, false, NULL, "The transport: Engine.IO over WebSocket and HTTP long-polling.");
+SECTION(socket, false, NULL, "Sockets: Socket.IO namespaces, rooms, attachments.");
+SECTION(cors, false, NULL, "Which web pages may connect.");
+SECTION(limits, false, NULL, "Bounds on what clients may use.");
+
+const struct conf_section *const *options_sections(size_t *n)
+{
+	static const struct conf_section *const sections[] = { &log_section,    &listener_section,
+							       &engine_section, &socket_section,
+							       &cors_section,   &limits_section };
+
+	*n = ARRAY_LEN(sections);
+	return sections;
+}
+
+static void problem(struct strbuf *errors, int *rc, const char *text)
+{
+	strbuf_append_str(errors, text);
+	strbuf_append_char(errors, '\n');
+	*rc = PARLANCE_EINVAL;
+}
+
+int options_check(const struct conf *conf, struct strbuf *errors)
+{
+	const struct options_engine *engine = conf_get(conf, "engine", NULL);
+	const struct options_limits *limits = conf_get(conf, "limits", NULL);
+	const struct options_listener *listener;
+	const char *name;
+	int rc = 0;
+
+	/* A space, a '?' or a '%' would never match: the path is compared with what a request says
+	 * after decoding. */
+	if (engine->path[0] != '/' || strpbrk(engine->path, " ?%#"))
+		problem(errors, &rc,
+			"[engine] path must begin with a slash and hold none of \" ?%#\"");
+	if (limits->queue_low_bytes > limits->queue_high_bytes)
+		problem(errors, &rc, "[limits] queue_low_bytes must not be above queue_high_bytes");
+	if (limits->queue_high_bytes > limits->queue_soft_bytes ||
+	    limits->queue_soft_bytes > limits->queue_hard_bytes)
+		problem(
+		    errors, &rc,
+		    "[limits] queue_high_bytes, queue_soft_bytes and queue_hard_bytes must ascend");
+	for (size_t i = 0; (listener = conf_get_nth(conf, "listener", i, &name)); i++) {
+		if (!listener->tls_cert[0] != !listener->tls_key[0]) {
+			strbuf_printf(errors, "[listener %s] tls_cert and tls_key go together\n",
+				      name);
+			rc = PARLANCE_EINVAL;
+		}
+		if (strspn(listener->unix_mode, "01234567") != strlen(listener->unix_mode)) {
+			strbuf_printf(errors,
+				      "[listener %s] unix_mode is an octal number, like 0660\n",
+				      name);
+			rc = PARLANCE_EINVAL;
+		}
+	}
+	return rc;
+}

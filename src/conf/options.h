@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * The options of the daemon: one struct per section, one row per option in options.c. conf_get(conf, "engine", NULL) gives the struct. The tables are
+ * constant; any thread.
+ */
+#ifndef PARLANCE_CONF_OPTIONS_H
+#define PARLANCE_CONF_OPTIONS_H
+
+#include "conf/conf.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct options_log {
+	int level;  /* enum log_level */
+	int format; /* enum log_format */
+};
+
+/* [listener NAME] */
+struct options_listener {
+	const char *address;
+	const char *unix_mode; /* octal */
+	bool reuse_port;
+	bool proxy_protocol;
+	const char *tls_cert;
+	const char *tls_key;
+	int tls_min_version; /* 12, 13 */
+};
+
+struct options_engine {
+	const char *path;
+	int64_t ping_interval_ms;
+	int64_t ping_timeout_ms;
+	int64_t connect_timeout_ms;
+	int64_t upgrade_timeout_ms;
+	int64_t max_payload_bytes;
+	bool websocket_compression;
+	int64_t compression_threshold_bytes;
+};
+
+struct options_socket {
+	int64_t authorize_timeout_ms;
+	int64_t max_namespaces;
+	int64_t max_rooms;
+	int64_t max_attachments;
+	int64_t max_attachment_bytes;
+};
+
+struct options_cors {
+	struct conf_list origins;
+	bool credentials;
+	int64_t max_age_s;
+	bool allow_no_origin;
+};
+
+struct options_limits {
+	int64_t max_connections;
+	int64_t max_connections_per_address;
+	int64_t handshakes_per_second_per_address;
+	int64_t handshake_burst_per_address;
+	int64_t header_timeout_ms;
+	int64_t body_timeout_ms;
+	int64_t max_header_bytes;
+	int64_t queue_high_bytes;
+	int64_t queue_low_bytes;
+	int64_t queue_soft_bytes;
+	int64_t queue_soft_s;
+	int64_t queue_hard_bytes;
+	struct conf_list trusted_proxies;
+};
+
+/** The tables, n of them. */
+const struct conf_section *const *options_sections(size_t *n);
+
+/** What no single row can check: values that must fit each other, addresses, origins. 0, or PARLANCE_EINVAL with a sentence for each problem in errors. */
+MUST_USE int options_check(const struct conf *conf, struct strbuf *errors);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
