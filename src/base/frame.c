@@ -18,6 +18,7 @@ struct frame *frame_new(enum frame_kind kind, size_t len)
 	f->refs = 1;
 	f->kind = (uint8_t)kind;
 	f->len = (uint32_t)len;
+	f->deflated = NULL;
 	return f;
 }
 
@@ -38,6 +39,8 @@ void frame_unref(struct frame **f)
 	if (!dropped)
 		return;
 	CHECK(dropped->refs > 0);
-	if (--dropped->refs == 0)
+	if (--dropped->refs == 0) {
+		frame_unref(&dropped->deflated);
 		free(dropped);
+	}
 }

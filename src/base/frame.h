@@ -26,6 +26,7 @@ struct frame {
 	uint32_t refs;
 	uint8_t kind; /* enum frame_kind */
 	uint32_t len;
+	struct frame *deflated; /* the same compressed, once somebody needed it; owned, goes with the frame */
 	char data[];
 };
 

@@ -108,7 +108,7 @@ static const struct conf_option cors_options[] = {
 		 "https://*.example; * allows all; pages served by the same host and port always "
 		 "may." },
 	{ ROW(cors, credentials), .type = CONF_BOOL, .def = "yes",
-	  .doc = "Lets pages send cookies and authorisation headers." },
+	  .doc = "Lets pages of the listed origins send cookies and authorisation headers; never when the list has *." },
 	{ ROW(cors, max_age_s), .type = CONF_INT, .def = "600", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "How long browsers may remember the answer to a preflight request." },
 	{ ROW(cors, allow_no_origin), .type = CONF_BOOL, .def = "yes",

@@ -54,6 +54,8 @@ void query_pair(struct query *q, struct slice pair)
 		q->transport = parse_transport(value);
 	} else if (slice_is(key, "sid") && !q->sid.p) {
 		q->sid = value;
+	} else if (slice_is(key, "token") && !q->token.p) {
+		q->token = value;
 	}
 }
 

@@ -24,7 +24,8 @@ struct query {
 	bool has_eio;
 	int eio; /* -1 when absent or not a decimal number of at most 3 digits */
 	enum query_transport transport;
-	struct slice sid; /* empty when absent; borrowed from the pair */
+	struct slice sid;   /* empty when absent; borrowed from the pair */
+	struct slice token; /* likewise */
 };
 
 void query_init(struct query *q);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * parlanced: options and the start-up table, nothing else. Everything runs on the loop's thread.
+ */
+#include <getopt.h>
+#include <signal.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/options.h"
+#include "loop/signals.h"
+#include "setup.h"
+
+#define DEFAULT_CONFIG PARLANCE_SYSCONFDIR "/parlance/parlance.conf"
+#define SHUTDOWN_TIMEOUT_MS 5000
+#define ERRORS_MAX 65536
+
+struct daemon {
+	struct setup setup;
+	struct loop *loop;
+	struct sio *sio;
+	struct net *net;
+	struct signal_watch *term;
+	struct signal_watch *interrupt;
+	struct strbuf err;
+};
+
+/* The one namespace. Who may enter is for an auth plugin to say; this version has none yet, so nobody may. */
+
+static void on_connect(void *ctx, struct sio_socket *socket, const struct sio_connect *connect)
+{
+	(void)ctx;
+	(void)connect;
+	sio_refuse(socket, slice_str("Authentication error: no auth plugin is configured"), slice_str("{\"code\":\"UNAUTHENTICATED\"}"));
+}
+
+static void on_event(void *ctx, struct sio_socket *socket, const struct sio_event *event)
+{
+	(void)ctx;
+	(void)socket;
+	(void)event;
+}
+
+static void on_disconnect(void *ctx, struct sio_socket *socket, const char *reason)
+{
+	(void)ctx;
+	(void)socket;
+	(void)reason;
+}
+
+static const struct sio_nsp_ops main_ops = { on_connect, on_event, NULL, on_disconnect };
+
+/* Ending */
+
+static void on_drained(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->loop);
+}
+
+static void on_signal(int signum, void *arg)
+{
+	struct daemon *d = arg;
+
+	log_notice("main", LOG_FIELDS(LOG_INT("signal", signum)), "shutting down");
+	net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
+}
+
+/* The start-up table: each step is undone in reverse order, also when a later one fails. */
+
+static int start_loop(struct daemon *d)
+{
+	setup_files(&d->setup);
+	return loop_new(&d->loop);
+}
+
+static void stop_loop(struct daemon *d)
+{
+	loop_free(&d->loop);
+}
+
+static int start_signals(struct daemon *d)
+{
+	int rc = signal_watch_new(&d->term, d->loop, SIGTERM, on_signal, d);
+
+	return rc ? rc : signal_watch_new(&d->interrupt, d->loop, SIGINT, on_signal, d);
+}
+
+static void stop_signals(struct daemon *d)
+{
+	signal_watch_free(&d->term);
+	signal_watch_free(&d->interrupt);
+}
+
+static int start_sio(struct daemon *d)
+{
+	int rc = sio_new(&d->sio, d->loop, &d->setup.sio);
+
+	if (!rc && !sio_namespace(d->sio, "/", &main_ops, d))
+		rc = PARLANCE_ENOMEM;
+	return rc;
+}
+
+static void stop_sio(struct daemon *d)
+{
+	sio_free(&d->sio);
+}
+
+static int start_net(struct daemon *d)
+{
+	int rc = net_new(&d->net, d->loop, &d->setup.net, sio_session_ops(), d->sio, &d->err);
+
+	return rc ? rc : setup_listen(&d->setup, d->net, &d->err);
+}
+
+static void stop_net(struct daemon *d)
+{
+	net_free(&d->net);
+}
+
+static const struct step {
+	const char *name;
+	int (*init)(struct daemon *d);
+	void (*fini)(struct daemon *d);
+} steps[] = {
+	{ "loop", start_loop, stop_loop },
+	{ "signals", start_signals, stop_signals },
+	{ "sockets", start_sio, stop_sio },
+	{ "network", start_net, stop_net },
+};
+
+static int run(struct daemon *d)
+{
+	size_t begun = 0;
+	int rc = 0;
+
+	while (begun < ARRAY_LEN(steps) && !rc)
+		rc = steps[begun++].init(d);
+	if (rc) {
+		log_err("main", LOG_FIELDS(LOG_STR("step", steps[begun - 1].name)), "cannot start (%s)",
+			d->err.len ? strbuf_cstr(&d->err) : parlance_err_text(rc));
+	} else {
+		log_notice("main", LOG_FIELDS(LOG_STR("version", PACKAGE_VERSION)), "ready");
+		loop_run(d->loop);
+	}
+	while (begun)
+		steps[--begun].fini(d);
+	return rc;
+}
+
+/* Options */
+
+static void print(const struct strbuf *text)
+{
+	(void)fputs(strbuf_cstr(text), stdout);
+}
+
+static int sample(void)
+{
+	size_t n;
+	const struct conf_section *const *sections = options_sections(&n);
+	struct strbuf text;
+
+	strbuf_init(&text, SIZE_MAX / 2);
+	conf_sample(sections, n, &text);
+	print(&text);
+	strbuf_fini(&text);
+	return 0;
+}
+
+static void usage(FILE *to)
+{
+	(void)fprintf(to, "usage: parlanced [-c FILE] [-o SECTION.OPTION=VALUE]... [--check | --dump]\n"
+			  "       parlanced --sample | --version | --help\n"
+			  "\n"
+			  "  -c, --config FILE   configuration file (default %s)\n"
+			  "  -o, --option S.O=V  sets an option, after the files\n"
+			  "      --check         checks the configuration and exits\n"
+			  "      --dump          prints the configuration in force and exits\n"
+			  "      --sample        prints a commented sample configuration\n"
+			  "      --version, --help\n",
+		      DEFAULT_CONFIG);
+}
+
+enum mode {
+	MODE_RUN = 1,
+	MODE_CHECK,
+	MODE_DUMP,
+};
+
+static int serve(enum mode mode, const char *path, const char *const *overrides, size_t n_overrides)
+{
+	struct daemon d = { 0 };
+	int rc;
+
+	strbuf_init(&d.err, ERRORS_MAX);
+	rc = setup_load(&d.setup, path, overrides, n_overrides, &d.err);
+	if (rc) {
+		(void)fprintf(stderr, "%s%s", strbuf_cstr(&d.err), d.err.len ? "" : "parlanced: out of memory\n");
+	} else if (mode == MODE_DUMP) {
+		struct strbuf text;
+
+		strbuf_init(&text, SIZE_MAX / 2);
+		conf_dump(d.setup.conf, &text);
+		print(&text);
+		strbuf_fini(&text);
+	} else if (mode == MODE_RUN) {
+		setup_log(&d.setup);
+		rc = run(&d);
+	}
+	setup_fini(&d.setup);
+	strbuf_fini(&d.err);
+	return rc ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPT_CHECK = 256, OPT_DUMP, OPT_SAMPLE, OPT_VERSION };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "option", required_argument, NULL, 'o' },
+		{ "check", no_argument, NULL, OPT_CHECK },  { "dump", no_argument, NULL, OPT_DUMP },
+		{ "sample", no_argument, NULL, OPT_SAMPLE }, { "version", no_argument, NULL, OPT_VERSION },
+		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+	};
+	const char **overrides = calloc((size_t)argc + 1, sizeof(*overrides));
+	const char *path = DEFAULT_CONFIG;
+	enum mode mode = MODE_RUN;
+	size_t n_overrides = 0;
+	int status = -1;
+	int c;
+
+	if (!overrides)
+		return 1;
+	while (status < 0 && (c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'o':
+			overrides[n_overrides++] = optarg;
+			break;
+		case OPT_CHECK:
+			mode = MODE_CHECK;
+			break;
+		case OPT_DUMP:
+			mode = MODE_DUMP;
+			break;
+		case OPT_SAMPLE:
+			status = sample();
+			break;
+		case OPT_VERSION:
+			(void)puts("parlanced " PACKAGE_VERSION);
+			status = 0;
+			break;
+		case 'h':
+			usage(stdout);
+			status = 0;
+			break;
+		default:
+			usage(stderr);
+			status = 2;
+			break;
+		}
+	}
+	if (status < 0 && optind != argc) {
+		usage(stderr);
+		status = 2;
+	}
+	if (status < 0) {
+		(void)signal(SIGPIPE, SIG_IGN);
+		status = serve(mode, path, overrides, n_overrides);
+	}
+	free(overrides);
+	return status;
+}

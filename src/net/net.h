@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * net: the transport layer. Listens, speaks HTTP, long-polling and WebSocket (on libwebsockets, the only layer that knows it), and
+ * hands up Engine.IO sessions (session.h). One struct net per process. Loop thread.
+ */
+#ifndef PARLANCE_NET_NET_H
+#define PARLANCE_NET_NET_H
+
+#include "base/strbuf.h"
+#include "loop/loop.h"
+#include "net/session.h"
+#include "wire/forwarded.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct net_config {
+	const char *path; /* "/socket.io/"; begins and ends with a slash */
+	uint32_t ping_interval_ms;
+	uint32_t ping_timeout_ms;
+	uint32_t upgrade_timeout_ms;
+	uint64_t max_payload_bytes; /* of one message, or of one polling request */
+	bool websocket_compression;
+	uint64_t compression_threshold_bytes;
+
+	const char *const *cors_origins;
+	size_t n_cors_origins;
+	bool cors_credentials;
+	uint32_t cors_max_age_s;
+	bool allow_no_origin;
+
+	uint32_t max_connections;
+	uint32_t max_connections_per_address;       /* 0: no limit */
+	uint32_t handshakes_per_second_per_address; /* 0: no limit */
+	uint32_t handshake_burst_per_address;
+	uint32_t header_timeout_ms; /* TLS handshake and request head together */
+	uint32_t body_timeout_ms;
+	uint32_t max_header_bytes;
+	uint64_t queue_high_bytes;
+	uint64_t queue_low_bytes;
+	uint64_t queue_soft_bytes;
+	uint32_t queue_soft_seconds;
+	uint64_t queue_hard_bytes;
+	const struct ip_net *trusted_proxies;
+	size_t n_trusted_proxies;
+};
+
+enum net_tls_version {
+	NET_TLS_1_2 = 1,
+	NET_TLS_1_3,
+};
+
+struct net_listener_config {
+	const char *name;    /* for the log */
+	const char *address; /* "127.0.0.1:3000", "[::]:3000", "localhost:0", "unix:/run/parlance/parlance.sock", "systemd:NAME" */
+	uint32_t unix_mode;  /* permissions of the Unix socket */
+	bool reuse_port;     /* several processes on one port */
+	bool proxy_protocol; /* each connection begins with a PROXY header, version 1 or 2 */
+	const char *tls_cert; /* chain in PEM; empty: plain */
+	const char *tls_key;
+	enum net_tls_version tls_min_version;
+};
+
+/** Starts libwebsockets on the loop. config and its arrays are borrowed for net's life. 0 or a PARLANCE_E* with a sentence in err. */
+MUST_USE int net_new(struct net **out, struct loop *loop, const struct net_config *config, const struct session_ops *ops, void *ctx,
+		     struct strbuf *err);
+
+/** Opens a listener; accepts begin with the loop. The config is borrowed for the call. 0 or a PARLANCE_E* with a sentence in err. */
+MUST_USE int net_listen(struct net *net, const struct net_listener_config *config, struct strbuf *err);
+
+/** The port of the i-th listener (0 for a Unix socket), or -1 when there is none. */
+int net_listener_port(const struct net *net, size_t i);
+
+/** Stops listening and closes all sessions with SESSION_SERVER_SHUTDOWN; done(arg) is called when the last connection is gone, or after timeout_ms. */
+void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg), void *arg);
+
+/** Frees everything and clears the pointer; runs the loop until libwebsockets has let go of it. Not from a callback. Harmless on NULL. */
+void net_free(struct net **net);
+
+struct net_stats {
+	uint32_t connections;
+	uint32_t sessions;
+	uint32_t sessions_websocket;
+	uint64_t accepted;
+	uint64_t refused_limit;
+	uint64_t refused_origin;
+	uint64_t accept_paused; /* times that accepting stopped for lack of descriptors or memory */
+	uint64_t queued_bytes;
+};
+
+void net_stats(const struct net *net, struct net_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,262 @@
+
+/*
+ * What the files of net share: the server, a connection, a session. A connection is one socket; it carries HTTP requests one after the other, or, after an upgrade, one
+ * WebSocket. A session is what the client keeps across connections.
+ *
+ * libwebsockets gives a connection its bytes, after TLS, and takes bytes for it; HTTP and WebSocket are read by src/wire. Input is handled as it comes; output, closing and
+ * freeing wait for the end of the turn.
+ *
+ * Ownership: a connection lives until libwebsockets destroys its wsi (or, before there is one, until its socket is closed); a session until the
+ * end of the turn in which it was closed and flushed. They point at each other and clear the pointer when they go. Loop thread.
+ */
+#ifndef PARLANCE_NET_PRIVATE_H
+#define PARLANCE_NET_PRIVATE_H
+
+#include <libwebsockets.h>
+
+#include "base/id.h"
+#include "base/idtable.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "loop/io.h"
+#include "net/limits.h"
+#include "net/net.h"
+#include "net/outq.h"
+#include "wire/eio.h"
+#include "wire/http.h"
+#include "wire/ws.h"
+
+struct conn;
+struct handshake;
+struct listener;
+
+/* What one write takes at most. */
+#define NET_GATHER_BYTES 65536
+
+struct net {
+	struct loop *loop;
+	const struct net_config *config;
+	const struct session_ops *ops;
+	void *ctx;
+	struct lws_context *lws;
+	struct lws_vhost *plain; /* made with the first plain listener */
+	struct listener **listeners;
+	size_t n_listeners;
+	struct idtable sessions;
+	struct map *by_sid;
+	struct list conns;
+	struct conn *adopting; /* the connection that libwebsockets is taking over right now */
+	uint32_t n_conns;
+	uint32_t n_websocket;
+	struct limits limits;
+	struct loop_task end_of_turn;
+	struct list dirty; /* sessions with something to do at the end of the turn */
+	struct list busy;  /* connections likewise */
+	unsigned char *gather; /* LWS_PRE, then NET_GATHER_BYTES: output on its way into one write */
+	size_t queued_bytes;
+	struct net_stats stats;
+	void (*shutdown_done)(void *arg);
+	void *shutdown_arg;
+	struct timer shutdown_timer;
+	struct timer sweep_timer;
+	bool shutting_down;
+};
+
+/* conn.c */
+
+/* A connection's life. Allowed moves are a table in conn.c. */
+#define CONN_STATE_LIST(X)                                                             \
+	X(CONN_PROXY, 1, "proxy header") /* its PROXY header is awaited; no wsi yet */ \
+	X(CONN_HEAD, 2, "request head")  /* TLS handshake, or (the rest of) a head */  \
+	X(CONN_BODY, 3, "request body")  /* of a POST */                               \
+	X(CONN_HELD, 4, "held poll")     /* a GET that waits for packets */            \
+	X(CONN_PROBE, 5, "probe")        /* WebSocket that asks for a session */       \
+	X(CONN_WS, 6, "websocket")       /* a session's transport */                   \
+	X(CONN_CLOSING, 7, "closing")    /* flushes, then waits for the peer */        \
+	X(CONN_GONE, 8, "gone")          /* closed; the wsi is not to be touched */
+
+enum conn_state {
+#define X(name, value, text) name = value,
+	CONN_STATE_LIST(X)
+#undef X
+};
+
+struct conn {
+	struct net *net;
+	struct lws *wsi;  /* NULL in CONN_PROXY and CONN_GONE */
+	struct list node; /* net->conns */
+	struct list busy; /* net->busy */
+	struct session *session;
+	struct listener *listener;
+	struct address *address; /* counted against its limits; NULL: exempt */
+	struct io *io;           /* CONN_PROXY */
+	struct ws_reader *ws;    /* after an upgrade */
+	char *cors_origin;       /* to be named in the answer; NULL: none */
+	struct timer timer;
+	struct strbuf rx;   /* input that cannot be used yet; in CONN_BODY the body */
+	struct strbuf out;  /* output other than a session's packets */
+	size_t out_done;    /* bytes of it that were written */
+	uint64_t body_left; /* CONN_BODY: declared bytes to come; CONN_PROXY: bytes seen */
+	struct ip_addr peer; /* who connected, or whom the PROXY header named */
+	int fd;
+	uint8_t state;      /* enum conn_state */
+	uint8_t over_limit; /* enum limit_verdict: handshakes are refused, requests of sessions are not */
+	bool has_wsi;       /* libwebsockets made one, and frees this connection with it */
+	bool keep_alive;    /* of the current request */
+	bool discard;       /* nothing more is taken from the client */
+	bool head_begun;    /* the head's deadline runs */
+	bool blocked;       /* the socket did not take all; nothing is read meanwhile */
+	bool reading;
+	bool close_sent;    /* our Close frame is out; the peer's is awaited */
+	bool fin_sent;
+	bool kill;          /* at the end of the turn, without ceremony */
+};
+
+/** Takes over an accepted socket. */
+void conn_accept(struct net *net, struct listener *listener, int fd, const struct ip_addr *peer);
+void conn_set_state(struct conn *conn, enum conn_state state);
+/** Has what is in conn->out and in the session's queue written at the end of the turn. */
+void conn_mark_busy(struct conn *conn);
+/** Flushes what there is, with a Close frame behind it when it is a WebSocket (WS_NONE: none), then closes, giving the peer time to read. */
+void conn_close(struct conn *conn, enum ws_status status);
+/** The session's queue, when it is short, joins conn->out, so that a Close frame can follow it. False: something of it is left, and may be in the middle of a frame. */
+MUST_USE bool conn_take_queue(struct conn *conn);
+/** Closes at the end of the turn, whatever is unsaid. */
+void conn_kill(struct conn *conn);
+/** The connection is given up unless it has moved on by then. */
+void conn_deadline(struct conn *conn, uint32_t ms);
+/** A trusted proxy named its client: that address is counted from now on. */
+void conn_set_client(struct conn *conn, const struct ip_addr *ip);
+/** Reads on, or stops: a WebSocket whose session has too much waiting is not read. */
+void conn_update_reading(struct conn *conn);
+/** The callback of libwebsockets. */
+int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+void conn_end_of_turn(struct conn *conn);
+
+/* http.c */
+
+/** The request's head is complete. Answers it, or moves the connection on. */
+void http_request(struct conn *conn, const struct http_request *request);
+
+struct http_answer {
+	unsigned int status;
+	const char *type;    /* of the body; NULL: none */
+	const char *headers; /* more header lines, each ended with CRLF, or NULL */
+	struct slice body;
+};
+
+/** Answers the current request, CORS headers included; the next one may come when it allows that. */
+void http_answer(struct conn *conn, const struct http_answer *answer);
+void http_answer_text(struct conn *conn, unsigned int status, const char *text, const char *headers);
+void http_answer_error(struct conn *conn, enum eio_error error);
+
+/* polling.c */
+void polling_get(struct conn *conn, struct session *session);
+void polling_post(struct conn *conn, struct session *session, uint64_t length);
+/** All of the body is in conn->rx. */
+void polling_body_complete(struct conn *conn);
+/** The body did not come in time. */
+void polling_body_timeout(struct conn *conn);
+/** Answers the held GET, if there is one and something to say. End of turn. */
+void polling_flush(struct session *session);
+
+/* ws.c */
+
+/** Answers an upgrade; session is that of a probe, or NULL to open one with the handshake (taken over). refuse: let in, then closed at once. */
+void ws_upgrade(struct conn *conn, const struct http_request *request, struct session *session, struct handshake *handshake, bool refuse);
+/** Takes what it can of the bytes. */
+void ws_input(struct conn *conn, struct slice *in);
+/** Appends a Close frame to conn->out. */
+void ws_append_close(struct conn *conn, enum ws_status status);
+
+/* session.c */
+
+/* A session's life. Allowed moves are a table in session.c. */
+#define SESSION_STATE_LIST(X)                                                            \
+	X(SESSION_POLLING, 1, "polling")                                                 \
+	X(SESSION_PROBING, 2, "probing")   /* polling, while a WebSocket was probed */   \
+	X(SESSION_WEBSOCKET, 3, "websocket")                                             \
+	X(SESSION_FLUSHING, 4, "flushing") /* closed; what is queued still goes out */   \
+	X(SESSION_CLOSED, 5, "closed")     /* freed at the end of the turn */
+
+enum session_state {
+#define X(name, value, text) name = value,
+	SESSION_STATE_LIST(X)
+#undef X
+};
+
+struct session {
+	struct net *net;
+	void *user;
+	uint64_t id;
+	struct list dirty;
+	struct conn *ws;   /* the transport, or the probe while polling or probing */
+	struct conn *poll; /* the held GET */
+	struct conn *post; /* the POST whose body is coming */
+	struct outq outq;
+	struct timer timer;          /* heartbeat; deadline of the flush */
+	uint64_t due_ms;             /* of the next ping, or of the pong */
+	uint64_t over_soft_since_ms; /* 0: the queue is below the soft limit */
+	struct handshake *handshake;
+	char sid[ID_TOKEN_LEN + 1];
+	uint8_t state;  /* enum session_state */
+	uint8_t reason; /* enum session_close, once closed */
+	bool pong_awaited;
+	bool congested;
+	bool drained;       /* drain is to be called */
+	bool told;          /* the close callback was called */
+	bool was_websocket; /* counted in net->n_websocket */
+};
+
+/** What the texts of a struct session_handshake point into. */
+struct handshake {
+	struct session_handshake view;
+	char address[IP_TEXT_MAX];
+	char text[];
+};
+
+/** Opens a session; ws is its WebSocket, or NULL for polling. Takes the handshake over. */
+MUST_USE int session_open(struct net *net, struct handshake *handshake, struct conn *ws, struct session **out);
+struct session *session_by_sid(const struct net *net, struct slice sid);
+void session_set_state(struct session *session, enum session_state state);
+/** The session goes on over the WebSocket that was its probe. */
+void session_upgraded(struct session *session);
+/** An Engine.IO packet from the client; false when the session is closed after it. */
+bool session_receive(struct session *session, const struct eio_packet *packet);
+/** Closed at once: nothing more goes out but a Close frame. */
+void session_fail(struct session *session, enum session_close reason, enum ws_status status);
+/** A connection of the session is gone, or has become useless to it. */
+void session_conn_gone(struct session *session, struct conn *conn);
+void session_mark_dirty(struct session *session);
+/** Packets have left the queue, which held so many bytes before. */
+void session_sent(struct session *session, size_t before_bytes);
+/** True when the heartbeat's deadline has passed, though its timer may not have fired yet. */
+bool session_expired(const struct session *session);
+/** True while messages go both ways. */
+bool session_is_open(const struct session *session);
+void session_end_of_turn(struct session *session);
+
+/* listener.c */
+struct listener {
+	struct net *net;
+	char *name;
+	struct lws_vhost *vhost;
+	struct io *io;
+	struct timer resume_timer;
+	char *unix_path; /* unlinked at the end, when we made it */
+	int fd;
+	int port;
+	bool unix_peer;
+	bool tls;
+	bool proxy_protocol;
+};
+
+void listener_free(struct listener **listener);
+void listener_stop(struct listener *listener);
+
+/* vhost.c */
+MUST_USE int vhost_context(struct net *net, struct strbuf *err);
+MUST_USE int vhost_for(struct net *net, const struct net_listener_config *config, struct lws_vhost **out, struct strbuf *err);
+
+#endif
