@@ -26,13 +26,17 @@ struct daemon {
 	struct strbuf err;
 };
 
-/* The one namespace. Who may enter is for an auth plugin to say; this version has none yet, so nobody may. */
+/*
+ * The one namespace. Who may enter is for an auth plugin to say; this version has none yet, so
+ * nobody may.
+ */
 
 static void on_connect(void *ctx, struct sio_socket *socket, const struct sio_connect *connect)
 {
 	(void)ctx;
 	(void)connect;
-	sio_refuse(socket, slice_str("Authentication error: no auth plugin is configured"), slice_str("{\"code\":\"UNAUTHENTICATED\"}"));
+	sio_refuse(socket, slice_str("Authentication error: no auth plugin is configured"),
+		   slice_str("{\"code\":\"UNAUTHENTICATED\"}"));
 }
 
 static void on_event(void *ctx, struct sio_socket *socket, const struct sio_event *event)
@@ -139,7 +143,8 @@ static int run(struct daemon *d)
 	while (begun < ARRAY_LEN(steps) && !rc)
 		rc = steps[begun++].init(d);
 	if (rc) {
-		log_err("main", LOG_FIELDS(LOG_STR("step", steps[begun - 1].name)), "cannot start (%s)",
+		log_err("main", LOG_FIELDS(LOG_STR("step", steps[begun - 1].name)),
+			"cannot start (%s)",
 			d->err.len ? strbuf_cstr(&d->err) : parlance_err_text(rc));
 	} else {
 		log_notice("main", LOG_FIELDS(LOG_STR("version", PACKAGE_VERSION)), "ready");
@@ -172,15 +177,16 @@ static int sample(void)
 
 static void usage(FILE *to)
 {
-	(void)fprintf(to, "usage: parlanced [-c FILE] [-o SECTION.OPTION=VALUE]... [--check | --dump]\n"
-			  "       parlanced --sample | --version | --help\n"
-			  "\n"
-			  "  -c, --config FILE   configuration file (default %s)\n"
-			  "  -o, --option S.O=V  sets an option, after the files\n"
-			  "      --check         checks the configuration and exits\n"
-			  "      --dump          prints the configuration in force and exits\n"
-			  "      --sample        prints a commented sample configuration\n"
-			  "      --version, --help\n",
+	(void)fprintf(to,
+		      "usage: parlanced [-c FILE] [-o SECTION.OPTION=VALUE]... [--check | --dump]\n"
+		      "       parlanced --sample | --version | --help\n"
+		      "\n"
+		      "  -c, --config FILE   configuration file (default %s)\n"
+		      "  -o, --option S.O=V  sets an option, after the files\n"
+		      "      --check         checks the configuration and exits\n"
+		      "      --dump          prints the configuration in force and exits\n"
+		      "      --sample        prints a commented sample configuration\n"
+		      "      --version, --help\n",
 		      DEFAULT_CONFIG);
 }
 
@@ -198,7 +204,8 @@ static int serve(enum mode mode, const char *path, const char *const *overrides,
 	strbuf_init(&d.err, ERRORS_MAX);
 	rc = setup_load(&d.setup, path, overrides, n_overrides, &d.err);
 	if (rc) {
-		(void)fprintf(stderr, "%s%s", strbuf_cstr(&d.err), d.err.len ? "" : "parlanced: out of memory\n");
+		(void)fprintf(stderr, "%s%s", strbuf_cstr(&d.err),
+			      d.err.len ? "" : "parlanced: out of memory\n");
 	} else if (mode == MODE_DUMP) {
 		struct strbuf text;
 
@@ -219,10 +226,14 @@ int main(int argc, char **argv)
 {
 	enum { OPT_CHECK = 256, OPT_DUMP, OPT_SAMPLE, OPT_VERSION };
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "option", required_argument, NULL, 'o' },
-		{ "check", no_argument, NULL, OPT_CHECK },  { "dump", no_argument, NULL, OPT_DUMP },
-		{ "sample", no_argument, NULL, OPT_SAMPLE }, { "version", no_argument, NULL, OPT_VERSION },
-		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "option", required_argument, NULL, 'o' },
+		{ "check", no_argument, NULL, OPT_CHECK },
+		{ "dump", no_argument, NULL, OPT_DUMP },
+		{ "sample", no_argument, NULL, OPT_SAMPLE },
+		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char **overrides = calloc((size_t)argc + 1, sizeof(*overrides));
 	const char *path = DEFAULT_CONFIG;

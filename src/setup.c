@@ -9,7 +9,10 @@
 #include "conf/options.h"
 #include "wire/origin.h"
 
-/* Descriptors for everything that is no client: log, loop, listeners, plugins, accepting in the margin of the limits, lingering closes. */
+/*
+ * Descriptors for everything that is no client: log, loop, listeners, plugins, accepting in the
+ * margin of the limits, lingering closes.
+ */
 #define FILES_RESERVED 256
 
 static int read_networks(struct setup *s, const struct conf_list *list, struct strbuf *errors)
@@ -22,7 +25,9 @@ static int read_networks(struct setup *s, const struct conf_list *list, struct s
 	for (size_t i = 0; i < list->n; i++) {
 		if (ip_net_parse(slice_str(list->items[i]), &s->trusted_proxies[i]) == 0)
 			continue;
-		strbuf_printf(errors, "[limits] trusted_proxies: \"%s\" is no address or network (write 10.0.0.0/8, ::1 or unix)\n",
+		strbuf_printf(errors,
+			      "[limits] trusted_proxies: \"%s\" is no address or network (write "
+			      "10.0.0.0/8, ::1 or unix)\n",
 			      list->items[i]);
 		rc = PARLANCE_EINVAL;
 	}
@@ -38,8 +43,11 @@ static int read_origins(struct setup *s, const struct conf_list *list, struct st
 	for (size_t i = 0; i < list->n; i++) {
 		if (origin_entry_check(slice_str(list->items[i])) == 0)
 			continue;
-		strbuf_printf(errors, "[cors] origins: \"%s\" is no origin (write https://host, https://host:port, https://*.host or *, in lower case, without a path)\n",
-			      list->items[i]);
+		strbuf_printf(
+			errors,
+			"[cors] origins: \"%s\" is no origin (write https://host, "
+			"https://host:port, https://*.host or *, in lower case, without a path)\n",
+			list->items[i]);
 		rc = PARLANCE_EINVAL;
 	}
 	s->net.cors_origins = list->items;
@@ -75,6 +83,7 @@ static int fill(struct setup *s, struct strbuf *errors)
 	n->handshake_burst_per_address = (uint32_t)l->handshake_burst_per_address;
 	n->header_timeout_ms = (uint32_t)l->header_timeout_ms;
 	n->body_timeout_ms = (uint32_t)l->body_timeout_ms;
+	n->idle_timeout_ms = (uint32_t)l->idle_timeout_ms;
 	n->max_header_bytes = (uint32_t)l->max_header_bytes;
 	n->queue_high_bytes = (uint64_t)l->queue_high_bytes;
 	n->queue_low_bytes = (uint64_t)l->queue_low_bytes;
@@ -96,7 +105,8 @@ static int fill(struct setup *s, struct strbuf *errors)
 	return rc;
 }
 
-int setup_load(struct setup *s, const char *path, const char *const *overrides, size_t n_overrides, struct strbuf *errors)
+int setup_load(struct setup *s, const char *path, const char *const *overrides, size_t n_overrides,
+	       struct strbuf *errors)
 {
 	const struct conf_section *const *sections;
 	size_t n_sections;
@@ -136,11 +146,15 @@ void setup_files(const struct setup *s)
 			return;
 	}
 	if (limit.rlim_cur < want)
-		log_warn("setup", LOG_FIELDS(LOG_UINT("open_files", limit.rlim_cur), LOG_UINT("wanted", want)),
-			 "limits.max_connections cannot be reached (raise LimitNOFILE= or ulimit -Hn)");
+		log_warn("setup",
+			 LOG_FIELDS(LOG_UINT("open_files", limit.rlim_cur),
+				    LOG_UINT("wanted", want)),
+			 "limits.max_connections cannot be reached (raise LimitNOFILE= or ulimit "
+			 "-Hn)");
 }
 
-static int listen_on(struct net *net, const char *name, const struct options_listener *o, struct strbuf *err)
+static int listen_on(struct net *net, const char *name, const struct options_listener *o,
+		     struct strbuf *err)
 {
 	struct net_listener_config config = {
 		.name = name,

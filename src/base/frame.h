@@ -26,7 +26,8 @@ struct frame {
 	uint32_t refs;
 	uint8_t kind; /* enum frame_kind */
 	uint32_t len;
-	struct frame *deflated; /* the same compressed, once somebody needed it; owned, goes with the frame */
+	/* The same compressed, once somebody needed it; owned, goes with the frame. */
+	struct frame *deflated;
 	char data[];
 };
 

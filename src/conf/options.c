@@ -108,7 +108,8 @@ static const struct conf_option cors_options[] = {
 		 "https://*.example; * allows all; pages served by the same host and port always "
 		 "may." },
 	{ ROW(cors, credentials), .type = CONF_BOOL, .def = "yes",
-	  .doc = "Lets pages of the listed origins send cookies and authorisation headers; never when the list has *." },
+	  .doc = "Lets pages of the listed origins send cookies and authorisation headers; never "
+		 "when the list has *." },
 	{ ROW(cors, max_age_s), .type = CONF_INT, .def = "600", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "How long browsers may remember the answer to a preflight request." },
 	{ ROW(cors, allow_no_origin), .type = CONF_BOOL, .def = "yes",
@@ -133,6 +134,8 @@ static const struct conf_option limits_options[] = {
 	  .max = 600000, .unit = "ms", .doc = "Time for TLS handshake and request head together." },
 	{ ROW(limits, body_timeout_ms), .type = CONF_INT, .def = "30000", .min = 10, .max = 600000,
 	  .unit = "ms", .doc = "Time for the body of a request." },
+	{ ROW(limits, idle_timeout_ms), .type = CONF_INT, .def = "65000", .min = 10, .max = 3600000,
+	  .unit = "ms", .doc = "Time between two requests on one connection." },
 	{ ROW(limits, max_header_bytes), .type = CONF_INT, .def = "8192", .min = 1024, .max = 65535,
 	  .unit = "bytes", .doc = "Size of a request head." },
 	{ ROW(limits, queue_high_bytes), .type = CONF_INT, .def = "524288", .min = 1024,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The options of the daemon: one struct per section, one row per option in options.c. conf_get(conf, "engine", NULL) gives the struct. The tables are
- * constant; any thread.
+ * The options of the daemon: one struct per section, one row per option in options.c.
+ * conf_get(conf, "engine", NULL) gives the struct. The tables are constant; any thread.
  */
 #ifndef PARLANCE_CONF_OPTIONS_H
 #define PARLANCE_CONF_OPTIONS_H
@@ -62,6 +62,7 @@ struct options_limits {
 	int64_t handshake_burst_per_address;
 	int64_t header_timeout_ms;
 	int64_t body_timeout_ms;
+	int64_t idle_timeout_ms;
 	int64_t max_header_bytes;
 	int64_t queue_high_bytes;
 	int64_t queue_low_bytes;
@@ -74,7 +75,8 @@ struct options_limits {
 /** The tables, n of them. */
 const struct conf_section *const *options_sections(size_t *n);
 
-/** What no single row can check: values that must fit each other, addresses, origins. 0, or PARLANCE_EINVAL with a sentence for each problem in errors. */
+/** What no single row can check: values that must fit each other. 0, or PARLANCE_EINVAL with a
+ * sentence for each problem in errors. */
 MUST_USE int options_check(const struct conf *conf, struct strbuf *errors);
 
 #ifdef __cplusplus

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The loop. The end of a turn is where libuv's check phase (after I/O) or prepare phase (after timers, before it sleeps) runs us;
- * the latter also arms the one uv_timer behind the wheel.
+ * The loop. The end of a turn is where libuv's check phase (after I/O) or prepare phase (after
+ * timers, before it sleeps) runs us; the latter also arms the one uv_timer behind the wheel.
  */
 #include <uv.h>
 
@@ -76,7 +76,8 @@ int loop_new(struct loop **out)
 	timer_wheel_init(&loop->wheel, uv_now(&loop->uv));
 	loop->armed_for_ms = UINT64_MAX;
 
-	/* These three only fill in structs. Unreferenced, so that they alone do not keep the loop alive. */
+	/* These three only fill in structs. Unreferenced, so that they alone do not keep the loop
+	 * alive. */
 	CHECK(uv_prepare_init(&loop->uv, &loop->prepare) == 0);
 	CHECK(uv_check_init(&loop->uv, &loop->check) == 0);
 	CHECK(uv_timer_init(&loop->uv, &loop->timer) == 0);
@@ -109,7 +110,8 @@ void loop_free(struct loop **loopp)
 
 void loop_run(struct loop *loop)
 {
-	/* A handle of ours may be all there is (a timer is not counted): keep turning until loop_stop. */
+	/* A handle of ours may be all there is (a timer is not counted): keep turning until
+	 * loop_stop. */
 	uv_ref((uv_handle_t *)&loop->prepare);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_unref((uv_handle_t *)&loop->prepare);
@@ -142,12 +144,14 @@ uint64_t loop_now_ms(const struct loop *loop)
 	return uv_now(&loop->uv);
 }
 
-void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms, void (*fn)(struct timer *timer))
+void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
+		      void (*fn)(struct timer *timer))
 {
 	timer_start_at(&loop->wheel, timer, uv_now(&loop->uv) + delay_ms, fn);
 }
 
-void loop_timer_start_at(struct loop *loop, struct timer *timer, uint64_t due_ms, void (*fn)(struct timer *timer))
+void loop_timer_start_at(struct loop *loop, struct timer *timer, uint64_t due_ms,
+			 void (*fn)(struct timer *timer))
 {
 	timer_start_at(&loop->wheel, timer, due_ms, fn);
 }

@@ -28,7 +28,8 @@ static void on_done(uv_work_t *req, int status)
 	free(o);
 }
 
-int offload_run(struct loop *loop, struct offload **out, void (*work)(void *arg), void (*done)(void *arg, int status), void *arg)
+int offload_run(struct loop *loop, struct offload **out, void (*work)(void *arg),
+		void (*done)(void *arg, int status), void *arg)
 {
 	struct offload *o = calloc(1, sizeof(*o));
 

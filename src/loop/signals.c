@@ -24,7 +24,8 @@ static void on_closed(uv_handle_t *handle)
 	free(handle->data);
 }
 
-int signal_watch_new(struct signal_watch **out, struct loop *loop, int signum, void (*fn)(int signum, void *arg), void *arg)
+int signal_watch_new(struct signal_watch **out, struct loop *loop, int signum,
+		     void (*fn)(int signum, void *arg), void *arg)
 {
 	struct signal_watch *w = calloc(1, sizeof(*w));
 

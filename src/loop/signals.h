@@ -15,9 +15,11 @@ extern "C" {
 struct signal_watch;
 
 /** Calls fn(signum, arg) for each delivery of the signal. 0, PARLANCE_ENOMEM, PARLANCE_ESYS. */
-MUST_USE int signal_watch_new(struct signal_watch **out, struct loop *loop, int signum, void (*fn)(int signum, void *arg), void *arg);
+MUST_USE int signal_watch_new(struct signal_watch **out, struct loop *loop, int signum,
+			      void (*fn)(int signum, void *arg), void *arg);
 
-/** Ends watching and clears the pointer; the signal has its default action again. Harmless on NULL. */
+/** Ends watching and clears the pointer; the signal has its default action again. Harmless on
+ * NULL. */
 void signal_watch_free(struct signal_watch **watch);
 
 #ifdef __cplusplus

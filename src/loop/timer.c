@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The timer wheel. A timer whose due time first differs from now in bit b sits on level b / 6, in the slot of its own six bits
- * there. So a slot of a level is always ahead of now's own slot on that level, nothing wraps around, and a level's earliest slot is
- * its lowest set bit. When now reaches the start of a slot above level 0, its timers move down.
+ * The timer wheel. A timer whose due time first differs from now in bit b sits on level b / 6, in
+ * the slot of its own six bits there. So a slot of a level is always ahead of now's own slot on
+ * that level, nothing wraps around, and a level's earliest slot is its lowest set bit. When now
+ * reaches the start of a slot above level 0, its timers move down.
  */
 #include "loop/timer.h"
 
@@ -36,7 +37,10 @@ static void insert(struct timer_wheel *wheel, struct timer *timer)
 	wheel->occupied[level] |= (uint64_t)1 << slot;
 }
 
-/* The start of the level's earliest occupied slot; stale bits (timers that were stopped) are cleared on the way. */
+/*
+ * The start of the level's earliest occupied slot; stale bits (timers that were stopped) are
+ * cleared on the way.
+ */
 static uint64_t level_next(struct timer_wheel *wheel, unsigned int level)
 {
 	unsigned int shift = SLOT_BITS * level;
@@ -110,7 +114,8 @@ void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_ms)
 		wheel->now_ms = now_ms;
 }
 
-void timer_start_at(struct timer_wheel *wheel, struct timer *timer, uint64_t due_ms, void (*fn)(struct timer *timer))
+void timer_start_at(struct timer_wheel *wheel, struct timer *timer, uint64_t due_ms,
+		    void (*fn)(struct timer *timer))
 {
 	timer_stop(timer);
 	timer->due_ms = due_ms > wheel->now_ms ? due_ms : wheel->now_ms + 1;

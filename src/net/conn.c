@@ -1,7 +1,10 @@
-
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
 /*
- * Connections: from the accepted socket to its end. libwebsockets is used as what it does well, a socket with TLS on our loop (its raw role): the callback gives bytes, which go where the
- * connection's state says, and tells the end. All output and every close happen at the end of the turn.
+ * Connections: from the accepted socket to its end. libwebsockets is used as what it does well, a
+ * socket with TLS on our loop (its raw role): the callback gives bytes, which go where the
+ * connection's state says, and tells the end. All output and every close happen at the end of the
+ * turn.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -13,12 +16,16 @@
 
 /* How long a connection that we close may take to flush and to answer our Close frame. */
 #define CLOSE_TIMEOUT_MS 5000
-/* How long what the peer still sends is read and dropped after that, so that it does not turn our close into a reset that takes the answer with it (RFC 9112 section 9.6). */
+/*
+ * How long what the peer still sends is read and dropped after that, so that it does not turn our
+ * close into a reset that takes the answer with it (RFC 9112 section 9.6).
+ */
 #define LINGER_MS 2000
 
 static const uint16_t allowed_moves[] = {
 	[CONN_PROXY] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
-	[CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_HELD | 1 << CONN_PROBE | 1 << CONN_WS | 1 << CONN_CLOSING | 1 << CONN_GONE,
+	[CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_HELD | 1 << CONN_PROBE | 1 << CONN_WS |
+		      1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_BODY] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_HELD] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_PROBE] = 1 << CONN_WS | 1 << CONN_CLOSING | 1 << CONN_GONE,
@@ -121,7 +128,10 @@ void conn_kill(struct conn *c)
 	leave_session(c);
 }
 
-/* Deadline of the head, of the body, of the probe, of the next request: whichever the connection is in. */
+/*
+ * Deadline of the head, of the body, of the probe, of the next request: whichever the connection
+ * is in.
+ */
 static void on_timeout(struct timer *timer)
 {
 	struct conn *c = CONTAINER_OF(timer, struct conn, timer);
@@ -141,11 +151,16 @@ void conn_deadline(struct conn *c, uint32_t ms)
 
 /* Output */
 
-/* The next bytes to go out. A frame that was begun goes first, then our own (answers, control frames), then more of the session's packets. */
+/*
+ * The next bytes to go out. A frame that was begun goes first, then our own (answers, control
+ * frames), then more of the session's packets.
+ */
 static size_t gather(struct conn *c, unsigned char *out)
 {
-	struct session *s = c->session && c->session->ws == c && c->state == CONN_WS ? c->session : NULL;
-	size_t deflate_from = c->ws && c->ws->deflate ? c->net->config->compression_threshold_bytes : SIZE_MAX;
+	struct session *s = c->session && c->session->ws == c && c->state == CONN_WS ? c->session
+										     : NULL;
+	size_t deflate_from = c->ws && c->ws->deflate ? c->net->config->compression_threshold_bytes
+						      : SIZE_MAX;
 	size_t before = s ? s->outq.bytes : 0;
 	size_t n = 0;
 
@@ -174,7 +189,8 @@ static size_t gather(struct conn *c, unsigned char *out)
 bool conn_take_queue(struct conn *c)
 {
 	struct outq *q = &c->session->outq;
-	size_t deflate_from = c->ws->deflate ? c->net->config->compression_threshold_bytes : SIZE_MAX;
+	size_t deflate_from = c->ws->deflate ? c->net->config->compression_threshold_bytes
+					     : SIZE_MAX;
 	size_t before = q->bytes;
 	char *room;
 
@@ -185,7 +201,8 @@ bool conn_take_queue(struct conn *c)
 	room = strbuf_reserve(&c->out, NET_GATHER_BYTES);
 	if (!room)
 		return false;
-	strbuf_commit(&c->out, outq_take_ws(q, (unsigned char *)room, NET_GATHER_BYTES, deflate_from));
+	strbuf_commit(&c->out,
+		      outq_take_ws(q, (unsigned char *)room, NET_GATHER_BYTES, deflate_from));
 	session_sent(c->session, before);
 	return !q->count;
 }
@@ -208,7 +225,8 @@ static bool write_out(struct conn *c)
 
 void conn_update_reading(struct conn *c)
 {
-	/* Level-triggered input that nobody takes would spin the loop: libwebsockets takes none while it has output to flush. */
+	/* Level-triggered input that nobody takes would spin the loop: libwebsockets takes none
+	 * while it has output to flush. */
 	bool read = !c->blocked && !(c->state == CONN_WS && c->session && c->session->congested);
 
 	if (!c->wsi || read == c->reading)
@@ -240,7 +258,8 @@ static void take_input(struct conn *c, struct slice *in)
 			if (rc == PARLANCE_ETOOBIG)
 				http_answer_text(c, 431, "The request's head is too large\n", NULL);
 			else
-				http_answer_text(c, rc == PARLANCE_ENOTSUP ? 505 : 400, "This is no HTTP/1.1 request\n", NULL);
+				http_answer_text(c, rc == PARLANCE_ENOTSUP ? 505 : 400,
+						 "This is no HTTP/1.1 request\n", NULL);
 			return;
 		}
 		in->p += request.head_len;
@@ -304,7 +323,8 @@ static void input(struct conn *c, void *p, size_t len)
 		strbuf_append(&c->rx, in.p, in.len);
 		if (!strbuf_ok(&c->rx))
 			conn_kill(c);
-		/* More requests wait behind a held poll than we keep: it is answered, and is the last. */
+		/* More requests wait behind a held poll than we keep: it is answered, and is the
+		 * last. */
 		if (c->state == CONN_HELD && c->rx.len > c->net->config->max_header_bytes) {
 			strbuf_reset(&c->rx);
 			c->discard = true;
@@ -355,7 +375,8 @@ static void adopt(struct conn *c)
 		net->adopting = NULL;
 		return;
 	}
-	/* It has closed the socket. Was there a wsi already, WSI_DESTROY has freed the connection or will. */
+	/* It has closed the socket. Was there a wsi already, WSI_DESTROY has freed the connection
+	 * or will. */
 	if (net->adopting && !c->has_wsi) {
 		conn_gone(c);
 		conn_free(c);
@@ -369,7 +390,9 @@ static void refuse_proxy(struct conn *c)
 	uint32_t suppressed;
 
 	if (log_rate_allow(&rate, &suppressed))
-		log_warn("listener", LOG_FIELDS(LOG_STR("listener", c->listener->name), LOG_UINT("suppressed", suppressed)),
+		log_warn("listener",
+			 LOG_FIELDS(LOG_STR("listener", c->listener->name),
+				    LOG_UINT("suppressed", suppressed)),
 			 "connection refused (no PROXY header, though proxy_protocol is on)");
 	conn_kill(c);
 }
@@ -424,9 +447,12 @@ static void log_refused(struct conn *c)
 	c->net->stats.refused_limit++;
 	ip_format(&c->peer, text);
 	if (log_rate_allow(&rate, &suppressed))
-		log_warn("limits", LOG_FIELDS(LOG_STR("address", text), LOG_UINT("connections", c->net->n_conns),
-					      LOG_UINT("suppressed", suppressed)),
-			 "connection refused (over limits.max_connections or limits.max_connections_per_address)");
+		log_warn("limits",
+			 LOG_FIELDS(LOG_STR("address", text),
+				    LOG_UINT("connections", c->net->n_conns),
+				    LOG_UINT("suppressed", suppressed)),
+			 "connection refused (over limits.max_connections or "
+			 "limits.max_connections_per_address)");
 }
 
 void conn_accept(struct net *net, struct listener *listener, int fd, const struct ip_addr *peer)
@@ -501,7 +527,8 @@ void conn_end_of_turn(struct conn *c)
 		input(c, NULL, 0);
 }
 
-int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		  size_t len)
 {
 	struct conn *c;
 
@@ -517,7 +544,8 @@ int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 	case LWS_CALLBACK_RAW_RX:
 		c = lws_get_opaque_user_data(wsi);
 		if (c && c->wsi) {
-			/* What it gave the TLS handshake goes on running otherwise; deadlines are ours. */
+			/* What it gave the TLS handshake goes on running otherwise; deadlines are
+			 * ours. */
 			if (c->listener->tls)
 				lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
 			input(c, in, len);

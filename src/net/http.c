@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * HTTP: which request this is, whether it may, and the answers. The endpoint is one path; its requests are handshakes, polls, posts and upgrades of Engine.IO.
+ * HTTP: which request this is, whether it may, and the answers. The endpoint is one path; its
+ * requests are handshakes, polls, posts and upgrades of Engine.IO.
  */
 #include "net/private.h"
 #include "base/base64.h"
@@ -11,8 +12,6 @@
 
 #define USER_AGENT_MAX 256
 #define RETRY_AFTER_OVERLOAD_S 5
-/* Between two requests on one connection. */
-#define IDLE_TIMEOUT_MS 65000
 
 static const char *status_text(unsigned int status)
 {
@@ -60,7 +59,8 @@ static void append_cors(struct strbuf *out, const struct conn *c)
 	strbuf_append_str(out, "Access-Control-Allow-Origin: ");
 	strbuf_append_str(out, c->cors_origin);
 	strbuf_append_str(out, "\r\n");
-	/* A list with "*" in it says that anybody may ask; in the name of a signed-in user, nobody meant. */
+	/* A list with "*" in it says that anybody may ask; in the name of a signed-in user,
+	 * nobody meant. */
 	if (config->cors_credentials && !allows_all(config))
 		strbuf_append_str(out, "Access-Control-Allow-Credentials: true\r\n");
 }
@@ -69,8 +69,8 @@ void http_answer(struct conn *c, const struct http_answer *a)
 {
 	struct strbuf *out = &c->out;
 
-	strbuf_printf(out, "HTTP/1.1 %u %s\r\nConnection: %s\r\nCache-Control: no-store\r\n", a->status, status_text(a->status),
-		      c->keep_alive ? "keep-alive" : "close");
+	strbuf_printf(out, "HTTP/1.1 %u %s\r\nConnection: %s\r\nCache-Control: no-store\r\n",
+		      a->status, status_text(a->status), c->keep_alive ? "keep-alive" : "close");
 	if (a->status != 204)
 		strbuf_printf(out, "Content-Length: %zu\r\n", a->body.len);
 	if (a->type)
@@ -87,7 +87,7 @@ void http_answer(struct conn *c, const struct http_answer *a)
 	if (c->keep_alive) {
 		if (c->state != CONN_HEAD)
 			conn_set_state(c, CONN_HEAD);
-		conn_deadline(c, IDLE_TIMEOUT_MS);
+		conn_deadline(c, c->net->config->idle_timeout_ms);
 		conn_mark_busy(c);
 	} else {
 		conn_close(c, WS_NONE);
@@ -96,14 +96,18 @@ void http_answer(struct conn *c, const struct http_answer *a)
 
 void http_answer_text(struct conn *c, unsigned int status, const char *text, const char *headers)
 {
-	struct http_answer a = { .status = status, .type = "text/plain; charset=UTF-8", .headers = headers, .body = slice_str(text) };
+	struct http_answer a = { .status = status,
+				 .type = "text/plain; charset=UTF-8",
+				 .headers = headers,
+				 .body = slice_str(text) };
 
 	http_answer(c, &a);
 }
 
 void http_answer_error(struct conn *c, enum eio_error error)
 {
-	struct http_answer a = { .status = error == EIO_ERR_FORBIDDEN ? 403 : 400, .type = "application/json",
+	struct http_answer a = { .status = error == EIO_ERR_FORBIDDEN ? 403 : 400,
+				 .type = "application/json",
 				 .body = slice_str(eio_error_json(error)) };
 
 	http_answer(c, &a);
@@ -134,17 +138,21 @@ static bool origin_ok(struct conn *c, const struct http_request *r)
 	if (!origin.p) {
 		if (!config->allow_no_origin && log_rate_allow(&rate, &suppressed))
 			log_warn("cors", LOG_FIELDS(LOG_UINT("suppressed", suppressed)),
-				 "request without an Origin refused (cors.allow_no_origin = yes would allow it)");
+				 "request without an Origin refused (cors.allow_no_origin = yes "
+				 "would allow it)");
 		return config->allow_no_origin;
 	}
-	if (same_origin(r, origin) || origin_allowed(config->cors_origins, config->n_cors_origins, origin)) {
+	if (same_origin(r, origin) ||
+	    origin_allowed(config->cors_origins, config->n_cors_origins, origin)) {
 		c->cors_origin = strndup(origin.p, origin.len);
 		return c->cors_origin != NULL;
 	}
 	c->net->stats.refused_origin++;
 	if (log_rate_allow(&rate, &suppressed))
-		log_warn("cors", LOG_FIELDS(LOG_SLICE("origin", origin), LOG_UINT("suppressed", suppressed)),
-			 "origin refused (add it to cors.origins, section [cors], to allow it)");
+		log_warn(
+			"cors",
+			LOG_FIELDS(LOG_SLICE("origin", origin), LOG_UINT("suppressed", suppressed)),
+			"origin refused (add it to cors.origins, section [cors], to allow it)");
 	return false;
 }
 
@@ -155,9 +163,11 @@ static struct ip_addr client_address(struct conn *c, const struct http_request *
 	struct slice forwarded = http_header(r, "x-forwarded-for");
 	struct ip_addr client = c->peer;
 
-	if (!forwarded.p || !ip_net_has(config->trusted_proxies, config->n_trusted_proxies, &c->peer))
+	if (!forwarded.p ||
+	    !ip_net_has(config->trusted_proxies, config->n_trusted_proxies, &c->peer))
 		return client;
-	client = forwarded_client(forwarded, config->trusted_proxies, config->n_trusted_proxies, &c->peer);
+	client = forwarded_client(forwarded, config->trusted_proxies, config->n_trusted_proxies,
+				  &c->peer);
 	if (memcmp(&client, &c->peer, sizeof(client)) != 0)
 		conn_set_client(c, &client);
 	return client;
@@ -174,7 +184,8 @@ static struct slice keep(char **to, struct slice text)
 	return kept;
 }
 
-static struct handshake *read_handshake(struct conn *c, const struct http_request *r, struct slice token, const struct ip_addr *client)
+static struct handshake *read_handshake(struct conn *c, const struct http_request *r,
+					struct slice token, const struct ip_addr *client)
 {
 	struct slice authorization = http_header(r, "authorization");
 	struct slice user_agent = http_header(r, "user-agent");
@@ -211,14 +222,19 @@ static bool admit(struct conn *c)
 
 		c->net->stats.refused_limit++;
 		if (!c->net->shutting_down && log_rate_allow(&rate, &suppressed))
-			log_warn("limits", LOG_FIELDS(LOG_UINT("connections", c->net->n_conns), LOG_UINT("suppressed", suppressed)),
-				 "handshake refused (over limits.max_connections or limits.max_connections_per_address)");
-		(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n", RETRY_AFTER_OVERLOAD_S);
+			log_warn("limits",
+				 LOG_FIELDS(LOG_UINT("connections", c->net->n_conns),
+					    LOG_UINT("suppressed", suppressed)),
+				 "handshake refused (over limits.max_connections or "
+				 "limits.max_connections_per_address)");
+		(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n",
+			       RETRY_AFTER_OVERLOAD_S);
 		c->keep_alive = false;
 		http_answer_text(c, 503, "Too many connections\n", retry_after);
 		return false;
 	}
-	if (c->address && !limits_handshake(&c->net->limits, c->address, loop_now_ms(c->net->loop), &seconds)) {
+	if (c->address &&
+	    !limits_handshake(&c->net->limits, c->address, loop_now_ms(c->net->loop), &seconds)) {
 		c->net->stats.refused_limit++;
 		(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %u\r\n", seconds);
 		http_answer_text(c, 429, "Too many handshakes\n", retry_after);
@@ -247,7 +263,9 @@ static void preflight(struct conn *c, const struct http_request *r)
 	struct strbuf headers;
 
 	strbuf_init(&headers, 16384);
-	strbuf_printf(&headers, "Access-Control-Allow-Methods: GET, POST\r\nAccess-Control-Max-Age: %u\r\n", c->net->config->cors_max_age_s);
+	strbuf_printf(&headers,
+		      "Access-Control-Allow-Methods: GET, POST\r\nAccess-Control-Max-Age: %u\r\n",
+		      c->net->config->cors_max_age_s);
 	/* Echoed, as the reference server does; the parser lets no line break through. */
 	if (asked.len) {
 		strbuf_append_str(&headers, "Access-Control-Allow-Headers: ");
@@ -275,8 +293,12 @@ static bool read_query(struct conn *c, const struct http_request *r, struct quer
 	return query_parse(q, copy, r->query.len) == 0;
 }
 
-/* Checks in the reference server's order (engine.io, Server.verify). The session is NULL for a handshake. False: it was answered. */
-static bool check_query(struct conn *c, const struct http_request *r, const struct query *q, bool upgrade, struct session **out)
+/*
+ * Checks in the reference server's order (engine.io, Server.verify). The session is NULL for a
+ * handshake. False: it was answered.
+ */
+static bool check_query(struct conn *c, const struct http_request *r, const struct query *q,
+			bool upgrade, struct session **out)
 {
 	*out = NULL;
 	if (q->transport != QUERY_TRANSPORT_POLLING && q->transport != QUERY_TRANSPORT_WEBSOCKET) {
@@ -316,7 +338,8 @@ static bool check_upgrade(struct conn *c, const struct http_request *r)
 	size_t nonce_len;
 
 	if (!slice_is(http_header(r, "sec-websocket-version"), "13")) {
-		http_answer_text(c, 426, "WebSocket version 13 is spoken here\n", "Sec-WebSocket-Version: 13\r\n");
+		http_answer_text(c, 426, "WebSocket version 13 is spoken here\n",
+				 "Sec-WebSocket-Version: 13\r\n");
 		return false;
 	}
 	if (key.len != 24 || base64_decode(key.p, key.len, nonce, &nonce_len) || nonce_len != 16) {
@@ -326,10 +349,12 @@ static bool check_upgrade(struct conn *c, const struct http_request *r)
 	return true;
 }
 
-static void upgrade(struct conn *c, const struct http_request *r, const struct query *q, struct session *s, const struct ip_addr *client)
+static void upgrade(struct conn *c, const struct http_request *r, const struct query *q,
+		    struct session *s, const struct ip_addr *client)
 {
 	struct handshake *h = NULL;
-	/* It has a WebSocket, or a probe: as with the reference server this one is let in and closed at once. */
+	/* It has a WebSocket, or a probe: as with the reference server this one is let in and
+	 * closed at once. */
 	bool refuse = s && (s->state != SESSION_POLLING || s->ws);
 
 	if (!check_upgrade(c, r))
@@ -346,8 +371,8 @@ static void upgrade(struct conn *c, const struct http_request *r, const struct q
 	ws_upgrade(c, r, s, h, refuse);
 }
 
-static void poll_or_post(struct conn *c, const struct http_request *r, const struct query *q, struct session *s,
-			 const struct ip_addr *client)
+static void poll_or_post(struct conn *c, const struct http_request *r, const struct query *q,
+			 struct session *s, const struct ip_addr *client)
 {
 	if (!s) {
 		struct handshake *h;
@@ -377,13 +402,15 @@ static void poll_or_post(struct conn *c, const struct http_request *r, const str
 
 void http_request(struct conn *c, const struct http_request *r)
 {
-	bool wants_upgrade = r->method == HTTP_GET && r->minor == 1 && http_header_lists(r, "upgrade", "websocket") &&
+	bool wants_upgrade = r->method == HTTP_GET && r->minor == 1 &&
+			     http_header_lists(r, "upgrade", "websocket") &&
 			     http_header_lists(r, "connection", "upgrade");
 	bool has_body = r->has_transfer_encoding || (r->has_length && r->length);
 	struct session *s;
 	struct query q;
 
-	/* A body stays unread behind any answer but that of a POST that is taken; then this is the connection's last request. */
+	/* A body stays unread behind any answer but that of a POST that is taken; then this is
+	 * the connection's last request. */
 	c->keep_alive = r->keep_alive && !has_body;
 	if (!path_ok(c->net, r->path)) {
 		http_answer_text(c, 404, "Not found\n", NULL);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
-/* Limits per address. An address without connections is kept while its bucket is not full: else a reconnect would refill it. */
+/*
+ * Limits per address. An address without connections is kept while its bucket is not full: else a
+ * reconnect would refill it.
+ */
 #include "net/limits.h"
 #include "base/err.h"
 
@@ -11,13 +14,14 @@ static struct slice address_key(const void *item)
 	return slice_of((const char *)a->ip.b, sizeof(a->ip.b));
 }
 
-int limits_init(struct limits *l, uint32_t max_connections, uint32_t max_per_address, uint32_t handshakes_per_second,
-		uint32_t handshake_burst)
+int limits_init(struct limits *l, uint32_t max_connections, uint32_t max_per_address,
+		uint32_t handshakes_per_second, uint32_t handshake_burst)
 {
 	l->max_connections = max_connections;
 	l->max_per_address = max_per_address;
 	l->handshakes_per_second = handshakes_per_second;
-	l->handshake_burst = handshake_burst > handshakes_per_second ? handshake_burst : handshakes_per_second;
+	l->handshake_burst = handshake_burst > handshakes_per_second ? handshake_burst
+								     : handshakes_per_second;
 	l->addresses = map_new(address_key);
 	return l->addresses ? 0 : PARLANCE_ENOMEM;
 }
@@ -130,7 +134,8 @@ void limits_sweep(struct limits *l, uint64_t now_ms)
 	size_t pos = 0;
 	size_t n = 0;
 
-	/* The map may not change while it is walked; a sweep that gets no memory waits for the next. */
+	/* The map may not change while it is walked; a sweep that gets no memory waits for the
+	 * next. */
 	idle = calloc(map_count(l->addresses) + 1, sizeof(struct address *));
 	if (!idle)
 		return;

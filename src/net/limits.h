@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Who may connect, and how often: connections in all, connections per address, handshakes per second per address (a token bucket).
- * Loop thread.
+ * Who may connect, and how often: connections in all, connections per address, handshakes per
+ * second per address (a token bucket). Loop thread.
  *
- * Over a limit there is a small margin: a connection in it is accepted so that it can be told 503, and so that polling requests of
- * sessions that exist are served; beyond the margin a connection is closed unheard.
+ * Over a limit there is a small margin: a connection in it is accepted so that it can be told 503,
+ * and so that polling requests of sessions that exist are served; beyond the margin a connection
+ * is closed unheard.
  */
 #ifndef PARLANCE_NET_LIMITS_H
 #define PARLANCE_NET_LIMITS_H
@@ -40,21 +41,24 @@ struct limits {
 };
 
 /** Prepares them; 0 of a limit: none. 0 or PARLANCE_ENOMEM. */
-MUST_USE int limits_init(struct limits *l, uint32_t max_connections, uint32_t max_per_address, uint32_t handshakes_per_second,
-			 uint32_t handshake_burst);
+MUST_USE int limits_init(struct limits *l, uint32_t max_connections, uint32_t max_per_address,
+			 uint32_t handshakes_per_second, uint32_t handshake_burst);
 void limits_fini(struct limits *l);
 
 /** May another connection come in, with n of them there? */
 enum limit_verdict limits_total(const struct limits *l, uint32_t n);
 
-/** Counts a connection of the address; *out holds the address until limits_disconnect. LIMIT_CLOSE: nothing was counted, *out is NULL. */
+/** Counts a connection of the address; *out holds the address until limits_disconnect.
+ * LIMIT_CLOSE: nothing was counted, *out is NULL. */
 enum limit_verdict limits_connect(struct limits *l, const struct ip_addr *ip, struct address **out);
 
 /** A connection is gone. Clears the pointer; harmless on NULL. */
 void limits_disconnect(struct limits *l, struct address **address, uint64_t now_ms);
 
-/** May the address open another session now? Takes a token; *retry_after_s says when the next comes when it may not. */
-MUST_USE bool limits_handshake(struct limits *l, struct address *address, uint64_t now_ms, uint32_t *retry_after_s);
+/** May the address open another session now? Takes a token; *retry_after_s says when the next
+ * comes when it may not. */
+MUST_USE bool limits_handshake(struct limits *l, struct address *address, uint64_t now_ms,
+			       uint32_t *retry_after_s);
 
 /** Forgets addresses without connections whose bucket is full again. Called now and then. */
 void limits_sweep(struct limits *l, uint64_t now_ms);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Listening sockets of our own: TCP, Unix, or handed in by systemd. libwebsockets gets sockets that are accepted already, so that limits come before
- * any memory is spent, and running out of descriptors pauses the accepting instead of spinning.
+ * Listening sockets of our own: TCP, Unix, or handed in by systemd. libwebsockets gets sockets
+ * that are accepted already, so that limits come before any memory is spent, and running out of
+ * descriptors pauses the accepting instead of spinning.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -53,9 +54,13 @@ static void pause_accepting(struct listener *l, int why)
 
 	l->net->stats.accept_paused++;
 	if (log_rate_allow(&rate, &suppressed))
-		log_err("listener", LOG_FIELDS(LOG_STR("listener", l->name), LOG_UINT("connections", l->net->n_conns),
-					       LOG_UINT("suppressed", suppressed)),
-			"accepting paused (%s); raise the limit of open files or lower limits.max_connections", strerror(why));
+		log_err("listener",
+			LOG_FIELDS(LOG_STR("listener", l->name),
+				   LOG_UINT("connections", l->net->n_conns),
+				   LOG_UINT("suppressed", suppressed)),
+			"accepting paused (%s); raise the limit of open files or lower "
+			"limits.max_connections",
+			strerror(why));
 	io_set(l->io, 0);
 	loop_timer_start(l->net->loop, &l->resume_timer, PAUSE_MS, on_resume);
 }
@@ -93,18 +98,21 @@ static int bind_unix(struct listener *l, const char *path, uint32_t mode, struct
 	size_t len = strlen(path);
 
 	if (len == 0 || len >= sizeof(sun.sun_path)) {
-		strbuf_printf(err, "listener %s: the path of a Unix socket has 1 to %zu bytes", l->name, sizeof(sun.sun_path) - 1);
+		strbuf_printf(err, "listener %s: the path of a Unix socket has 1 to %zu bytes",
+			      l->name, sizeof(sun.sun_path) - 1);
 		return PARLANCE_EINVAL;
 	}
 	memcpy(sun.sun_path, path, len);
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		goto sys;
-	/* A socket that is left from a daemon that died is in the way; one that somebody listens on is his. */
+	/* A socket that is left from a daemon that died is in the way; one that somebody listens
+	 * on is his. */
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
 		int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		if (probe >= 0 && connect(probe, (struct sockaddr *)&sun, sizeof(sun)) < 0 && errno == ECONNREFUSED)
+		if (probe >= 0 && connect(probe, (struct sockaddr *)&sun, sizeof(sun)) < 0 &&
+		    errno == ECONNREFUSED)
 			(void)unlink(path);
 		if (probe >= 0)
 			close(probe);
@@ -117,7 +125,8 @@ static int bind_unix(struct listener *l, const char *path, uint32_t mode, struct
 		goto sys;
 	return 0;
 sys:
-	strbuf_printf(err, "listener %s: cannot listen on unix:%s (%s)", l->name, path, strerror(errno));
+	strbuf_printf(err, "listener %s: cannot listen on unix:%s (%s)", l->name, path,
+		      strerror(errno));
 	return PARLANCE_ESYS;
 }
 
@@ -125,7 +134,8 @@ sys:
 static int bind_tcp(struct listener *l, const char *address, bool reuse_port, struct strbuf *err)
 {
 	const char *colon = strrchr(address, ':');
-	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+				  .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
 	char host[256];
 	size_t len = colon ? (size_t)(colon - address) : 0;
@@ -137,8 +147,10 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 		len -= 2;
 	}
 	if (!colon || !colon[1] || len >= sizeof(host)) {
-		strbuf_printf(err, "listener %s: \"%s\" is no address (write 127.0.0.1:3000, [::1]:3000, unix:/path or systemd:name)", l->name,
-			      address);
+		strbuf_printf(err,
+			      "listener %s: \"%s\" is no address (write 127.0.0.1:3000, "
+			      "[::1]:3000, unix:/path or systemd:name)",
+			      l->name, address);
 		return PARLANCE_EINVAL;
 	}
 	memcpy(host, address, len);
@@ -146,7 +158,8 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 	/* At start-up: the one place where a name may be looked up in the loop's thread. */
 	rc = getaddrinfo(len ? host : NULL, colon + 1, &hints, &found);
 	if (rc) {
-		strbuf_printf(err, "listener %s: cannot resolve \"%s\" (%s)", l->name, address, gai_strerror(rc));
+		strbuf_printf(err, "listener %s: cannot resolve \"%s\" (%s)", l->name, address,
+			      gai_strerror(rc));
 		return PARLANCE_EINVAL;
 	}
 	l->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -154,24 +167,30 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 		why = "socket";
 	else if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0)
 		why = "SO_REUSEADDR";
-	else if (reuse_port && setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) < 0)
+	else if (reuse_port &&
+		 setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) < 0)
 		why = "SO_REUSEPORT";
 	else if (bind(l->fd, found->ai_addr, found->ai_addrlen) < 0)
 		why = "bind";
 	freeaddrinfo(found);
 	if (!why)
 		return 0;
-	strbuf_printf(err, "listener %s: cannot listen on %s (%s: %s)", l->name, address, why, strerror(errno));
+	strbuf_printf(err, "listener %s: cannot listen on %s (%s: %s)", l->name, address, why,
+		      strerror(errno));
 	return PARLANCE_ESYS;
 }
 
-/* sd_listen_fds_with_names(3): descriptors from 3 on, their names in LISTEN_FDNAMES, meant for us when LISTEN_PID says so. */
+/*
+ * sd_listen_fds_with_names(3): descriptors from 3 on, their names in LISTEN_FDNAMES, meant for us
+ * when LISTEN_PID says so.
+ */
 static int take_systemd(struct listener *l, const char *name, struct strbuf *err)
 {
 	const char *pid = getenv("LISTEN_PID");
 	const char *count = getenv("LISTEN_FDS");
 	const char *names = getenv("LISTEN_FDNAMES");
-	long n = pid && count && strtol(pid, NULL, 10) == (long)getpid() ? strtol(count, NULL, 10) : 0;
+	long n = pid && count && strtol(pid, NULL, 10) == (long)getpid() ? strtol(count, NULL, 10)
+									 : 0;
 	size_t want = strlen(name);
 
 	for (long i = 0; i < n && names; i++) {
@@ -193,7 +212,10 @@ static int take_systemd(struct listener *l, const char *name, struct strbuf *err
 		if (*names == ':')
 			names++;
 	}
-	strbuf_printf(err, "listener %s: systemd passed no socket with the name \"%s\" (FileDescriptorName= in the socket unit)", l->name, name);
+	strbuf_printf(err,
+		      "listener %s: systemd passed no socket with the name \"%s\" "
+		      "(FileDescriptorName= in the socket unit)",
+		      l->name, name);
 	return PARLANCE_ENOENT;
 }
 
@@ -251,7 +273,8 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 	if (rc)
 		goto fail;
 	if (listen(l->fd, BACKLOG) < 0) {
-		strbuf_printf(err, "listener %s: cannot listen on %s (%s)", l->name, config->address, strerror(errno));
+		strbuf_printf(err, "listener %s: cannot listen on %s (%s)", l->name,
+			      config->address, strerror(errno));
 		rc = PARLANCE_ESYS;
 		goto fail;
 	}
@@ -265,7 +288,9 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 		goto fail;
 	}
 	net->listeners[net->n_listeners++] = l;
-	log_notice("listener", LOG_FIELDS(LOG_STR("listener", l->name), LOG_STR("address", config->address), LOG_INT("port", l->port)),
+	log_notice("listener",
+		   LOG_FIELDS(LOG_STR("listener", l->name), LOG_STR("address", config->address),
+			      LOG_INT("port", l->port)),
 		   "listening%s", l->tls ? " with TLS" : "");
 	return 0;
 

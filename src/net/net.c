@@ -30,7 +30,8 @@ static void on_turn_end(struct loop_task *task)
 	struct net *net = CONTAINER_OF(task, struct net, end_of_turn);
 	struct list *node;
 
-	/* Sessions first: they fill what the connections write. Either may make work for the other. */
+	/* Sessions first: they fill what the connections write. Either may make work for the
+	 * other. */
 	while (!list_empty(&net->dirty) || !list_empty(&net->busy)) {
 		while ((node = list_pop_front(&net->dirty)))
 			session_end_of_turn(CONTAINER_OF(node, struct session, dirty));
@@ -49,8 +50,8 @@ static void on_sweep(struct timer *timer)
 	loop_timer_start(net->loop, &net->sweep_timer, SWEEP_MS, on_sweep);
 }
 
-int net_new(struct net **out, struct loop *loop, const struct net_config *config, const struct session_ops *ops, void *ctx,
-	    struct strbuf *err)
+int net_new(struct net **out, struct loop *loop, const struct net_config *config,
+	    const struct session_ops *ops, void *ctx, struct strbuf *err)
 {
 	struct net *net = calloc(1, sizeof(*net));
 	int rc = PARLANCE_ENOMEM;
@@ -71,7 +72,8 @@ int net_new(struct net **out, struct loop *loop, const struct net_config *config
 	if (!net->by_sid || !net->gather)
 		goto no_memory;
 	if (limits_init(&net->limits, config->max_connections, config->max_connections_per_address,
-			config->handshakes_per_second_per_address, config->handshake_burst_per_address))
+			config->handshakes_per_second_per_address,
+			config->handshake_burst_per_address))
 		goto no_memory;
 	rc = vhost_context(net, err);
 	if (rc)
@@ -135,7 +137,8 @@ void net_free(struct net **netp)
 	while ((s = idtable_next(&net->sessions, &pos)))
 		session_fail(s, SESSION_SERVER_SHUTDOWN, WS_GOING_AWAY);
 	on_turn_end(&net->end_of_turn);
-	/* On a foreign loop the context goes in two steps, and its handles close in between (libwebsockets, README.event-libs). */
+	/* On a foreign loop the context goes in two steps, and its handles close in between
+	 * (libwebsockets, README.event-libs). */
 	if (net->lws) {
 		lws_context_destroy(net->lws);
 		loop_run_empty(net->loop);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * net: the transport layer. Listens, speaks HTTP, long-polling and WebSocket (on libwebsockets, the only layer that knows it), and
- * hands up Engine.IO sessions (session.h). One struct net per process. Loop thread.
+ * net: the transport layer. Listens, speaks HTTP, long-polling and WebSocket (on libwebsockets,
+ * the only layer that knows it), and hands up Engine.IO sessions (session.h). One struct net per
+ * process. Loop thread.
  */
 #ifndef PARLANCE_NET_NET_H
 #define PARLANCE_NET_NET_H
@@ -37,6 +38,7 @@ struct net_config {
 	uint32_t handshake_burst_per_address;
 	uint32_t header_timeout_ms; /* TLS handshake and request head together */
 	uint32_t body_timeout_ms;
+	uint32_t idle_timeout_ms; /* between two requests on one connection */
 	uint32_t max_header_bytes;
 	uint64_t queue_high_bytes;
 	uint64_t queue_low_bytes;
@@ -54,7 +56,8 @@ enum net_tls_version {
 
 struct net_listener_config {
 	const char *name;    /* for the log */
-	const char *address; /* "127.0.0.1:3000", "[::]:3000", "localhost:0", "unix:/run/parlance/parlance.sock", "systemd:NAME" */
+	/* 127.0.0.1:3000, [::]:3000, localhost:0, unix:/run/parlance.sock, systemd:NAME */
+	const char *address;
 	uint32_t unix_mode;  /* permissions of the Unix socket */
 	bool reuse_port;     /* several processes on one port */
 	bool proxy_protocol; /* each connection begins with a PROXY header, version 1 or 2 */
@@ -63,20 +66,25 @@ struct net_listener_config {
 	enum net_tls_version tls_min_version;
 };
 
-/** Starts libwebsockets on the loop. config and its arrays are borrowed for net's life. 0 or a PARLANCE_E* with a sentence in err. */
-MUST_USE int net_new(struct net **out, struct loop *loop, const struct net_config *config, const struct session_ops *ops, void *ctx,
-		     struct strbuf *err);
+/** Starts libwebsockets on the loop. config and its arrays are borrowed for net's life. 0 or a
+ * PARLANCE_E* with a sentence in err. */
+MUST_USE int net_new(struct net **out, struct loop *loop, const struct net_config *config,
+		     const struct session_ops *ops, void *ctx, struct strbuf *err);
 
-/** Opens a listener; accepts begin with the loop. The config is borrowed for the call. 0 or a PARLANCE_E* with a sentence in err. */
-MUST_USE int net_listen(struct net *net, const struct net_listener_config *config, struct strbuf *err);
+/** Opens a listener; accepts begin with the loop. The config is borrowed for the call. 0 or a
+ * PARLANCE_E* with a sentence in err. */
+MUST_USE int net_listen(struct net *net, const struct net_listener_config *config,
+			struct strbuf *err);
 
 /** The port of the i-th listener (0 for a Unix socket), or -1 when there is none. */
 int net_listener_port(const struct net *net, size_t i);
 
-/** Stops listening and closes all sessions with SESSION_SERVER_SHUTDOWN; done(arg) is called when the last connection is gone, or after timeout_ms. */
+/** Stops listening and closes all sessions with SESSION_SERVER_SHUTDOWN; done(arg) is called when
+ * the last connection is gone, or after timeout_ms. */
 void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg), void *arg);
 
-/** Frees everything and clears the pointer; runs the loop until libwebsockets has let go of it. Not from a callback. Harmless on NULL. */
+/** Frees everything and clears the pointer; runs the loop until libwebsockets has let go of it.
+ * Not from a callback. Harmless on NULL. */
 void net_free(struct net **net);
 
 struct net_stats {

@@ -117,7 +117,9 @@ struct pieces {
 	struct slice tail;
 };
 
-/* The packet's payload compressed, made when the first receiver needs it; NULL when it cannot be. */
+/*
+ * The packet's payload compressed, made when the first receiver needs it; NULL when it cannot be.
+ */
 static const struct frame *deflated(const struct outq_item *item)
 {
 	struct frame *f = item->frame;
@@ -173,7 +175,8 @@ static size_t copy_piece(unsigned char *out, size_t cap, const void *p, size_t l
 }
 
 /* Takes from the first packet; true when it was taken whole. */
-static bool take_first(struct outq *q, unsigned char *out, size_t cap, size_t deflate_from, size_t *taken)
+static bool take_first(struct outq *q, unsigned char *out, size_t cap, size_t deflate_from,
+		       size_t *taken)
 {
 	const struct outq_item *item = &q->items[q->head];
 	struct pieces p;
@@ -181,7 +184,8 @@ static bool take_first(struct outq *q, unsigned char *out, size_t cap, size_t de
 	size_t n;
 
 	if (!q->head_done)
-		q->head_packed = data_len(item) >= deflate_from && item->frame && !item->tail_len && deflated(item);
+		q->head_packed = data_len(item) >= deflate_from && item->frame && !item->tail_len &&
+				 deflated(item);
 	split(item, q->head_packed, &p);
 	n = copy_piece(out, cap, p.head, p.head_len, &skip);
 	n += copy_piece(out + n, cap - n, p.data.p, p.data.len, &skip);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The output queue of a session: Engine.IO packets that wait for the transport. Items point to shared frames; a short tail of the
- * session's own may follow a frame's data (the recovery offset of Socket.IO). Bytes are counted as they will be on the wire, near enough.
+ * The output queue of a session: Engine.IO packets that wait for the transport. Items point to
+ * shared frames; a short tail of the session's own may follow a frame's data (the recovery offset
+ * of Socket.IO). Bytes are counted as they will be on the wire, near enough.
  *
  * The queue itself has no limits; session.c applies them. Loop thread.
  */
@@ -25,7 +26,8 @@ struct outq_item {
 };
 
 struct outq {
-	struct outq_item *items; /* a ring of cap items; freed when the queue has been empty at the end of a turn */
+	/* A ring of cap items; freed when the queue is empty. */
+	struct outq_item *items;
 	uint32_t cap;
 	uint32_t head;
 	uint32_t count;
@@ -42,7 +44,8 @@ void outq_init(struct outq *q);
 /** Drops everything. */
 void outq_fini(struct outq *q);
 
-/** Appends a packet; takes a reference of its own on the frame (may be NULL) and copies the tail. 0, PARLANCE_ENOMEM (queue unchanged), PARLANCE_ETOOBIG (tail). */
+/** Appends a packet; takes a reference of its own on the frame (may be NULL) and copies the tail.
+ * 0, PARLANCE_ENOMEM (queue unchanged), PARLANCE_ETOOBIG (tail). */
 MUST_USE int outq_push(struct outq *q, char type, struct frame *frame, struct slice tail);
 
 /** The first packet, or NULL. Valid until the queue changes. */
@@ -54,10 +57,9 @@ void outq_pop(struct outq *q);
 /** Gives memory back when the queue is empty. */
 void outq_trim(struct outq *q);
 
-/**
- * Takes up to cap bytes of the queue as WebSocket frames, dropping packets as they are taken whole; returns their number. Messages of at least
- * deflate_from bytes are compressed (SIZE_MAX: none), once for all receivers of a frame; those with a tail are not.
- */
+/** Takes up to cap bytes of the queue as WebSocket frames, dropping packets as they are taken
+ * whole; returns their number. Messages of at least deflate_from bytes are compressed (SIZE_MAX:
+ * none), once for all receivers of a frame; those with a tail are not. */
 size_t outq_take_ws(struct outq *q, unsigned char *out, size_t cap, size_t deflate_from);
 
 /** As outq_take_ws, but only what is left of a frame that was begun. */

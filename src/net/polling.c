@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Long-polling: a GET is held until there are packets for it, a POST brings packets. At most one of each per session.
+ * Long-polling: a GET is held until there are packets for it, a POST brings packets. At most one
+ * of each per session.
  */
 #include "net/private.h"
 #include "base/err.h"
 
-/* A poll is answered with at most so much (and with at least one packet): the rest is for the next. */
+/*
+ * A poll is answered with at most so much (and with at least one packet): the rest is for the
+ * next.
+ */
 #define ANSWER_BYTES (1024 * 1024)
 
 void polling_get(struct conn *c, struct session *s)
@@ -29,7 +33,9 @@ void polling_get(struct conn *c, struct session *s)
 
 static void answer_poll(struct session *s, struct slice payload)
 {
-	struct http_answer a = { .status = 200, .type = "text/plain; charset=UTF-8", .body = payload };
+	struct http_answer a = { .status = 200,
+				 .type = "text/plain; charset=UTF-8",
+				 .body = payload };
 	struct conn *c = s->poll;
 
 	s->poll = NULL;
@@ -57,7 +63,8 @@ void polling_flush(struct session *s)
 	if (!s->outq.count)
 		return;
 	strbuf_init(&payload, SIZE_MAX / 4);
-	while ((item = outq_peek(&s->outq)) && (!payload.len || payload.len + outq_polling_size(item) <= ANSWER_BYTES)) {
+	while ((item = outq_peek(&s->outq)) &&
+	       (!payload.len || payload.len + outq_polling_size(item) <= ANSWER_BYTES)) {
 		outq_polling_write(item, &payload);
 		outq_pop(&s->outq);
 	}
@@ -119,7 +126,8 @@ void polling_body_complete(struct conn *c)
 	if (!s) {
 		http_answer_error(c, EIO_ERR_SID_UNKNOWN);
 	} else {
-		while (rest.p && (err = eio_payload_next(&rest, &packet)) == 0 && session_receive(s, &packet))
+		while (rest.p && (err = eio_payload_next(&rest, &packet)) == 0 &&
+		       session_receive(s, &packet))
 			;
 		if (err == PARLANCE_EINVAL) {
 			session_fail(s, SESSION_PARSE_ERROR, WS_PROTOCOL_ERROR);

@@ -1,13 +1,17 @@
-
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
 /*
- * What the files of net share: the server, a connection, a session. A connection is one socket; it carries HTTP requests one after the other, or, after an upgrade, one
- * WebSocket. A session is what the client keeps across connections.
+ * What the files of net share: the server, a connection, a session. A connection is one socket; it
+ * carries HTTP requests one after the other, or, after an upgrade, one WebSocket. A session is
+ * what the client keeps across connections.
  *
- * libwebsockets gives a connection its bytes, after TLS, and takes bytes for it; HTTP and WebSocket are read by src/wire. Input is handled as it comes; output, closing and
- * freeing wait for the end of the turn.
+ * libwebsockets gives a connection its bytes, after TLS, and takes bytes for it; HTTP and
+ * WebSocket are read by src/wire. Input is handled as it comes; output, closing and freeing wait
+ * for the end of the turn.
  *
- * Ownership: a connection lives until libwebsockets destroys its wsi (or, before there is one, until its socket is closed); a session until the
- * end of the turn in which it was closed and flushed. They point at each other and clear the pointer when they go. Loop thread.
+ * Ownership: a connection lives until libwebsockets destroys its wsi (or, before there is one,
+ * until its socket is closed); a session until the end of the turn in which it was closed and
+ * flushed. They point at each other and clear the pointer when they go. Loop thread.
  */
 #ifndef PARLANCE_NET_PRIVATE_H
 #define PARLANCE_NET_PRIVATE_H
@@ -53,7 +57,8 @@ struct net {
 	struct loop_task end_of_turn;
 	struct list dirty; /* sessions with something to do at the end of the turn */
 	struct list busy;  /* connections likewise */
-	unsigned char *gather; /* LWS_PRE, then NET_GATHER_BYTES: output on its way into one write */
+	unsigned char
+		*gather; /* LWS_PRE, then NET_GATHER_BYTES: output on its way into one write */
 	size_t queued_bytes;
 	struct net_stats stats;
 	void (*shutdown_done)(void *arg);
@@ -101,7 +106,7 @@ struct conn {
 	struct ip_addr peer; /* who connected, or whom the PROXY header named */
 	int fd;
 	uint8_t state;      /* enum conn_state */
-	uint8_t over_limit; /* enum limit_verdict: handshakes are refused, requests of sessions are not */
+	uint8_t over_limit; /* enum limit_verdict: no handshakes, only requests of sessions */
 	bool has_wsi;       /* libwebsockets made one, and frees this connection with it */
 	bool keep_alive;    /* of the current request */
 	bool discard;       /* nothing more is taken from the client */
@@ -118,9 +123,11 @@ void conn_accept(struct net *net, struct listener *listener, int fd, const struc
 void conn_set_state(struct conn *conn, enum conn_state state);
 /** Has what is in conn->out and in the session's queue written at the end of the turn. */
 void conn_mark_busy(struct conn *conn);
-/** Flushes what there is, with a Close frame behind it when it is a WebSocket (WS_NONE: none), then closes, giving the peer time to read. */
+/** Flushes what there is, with a Close frame behind it when it is a WebSocket (WS_NONE: none),
+ * then closes, giving the peer time to read. */
 void conn_close(struct conn *conn, enum ws_status status);
-/** The session's queue, when it is short, joins conn->out, so that a Close frame can follow it. False: something of it is left, and may be in the middle of a frame. */
+/** The session's queue, when it is short, joins conn->out, so that a Close frame can follow it.
+ * False: something of it is left, and may be in the middle of a frame. */
 MUST_USE bool conn_take_queue(struct conn *conn);
 /** Closes at the end of the turn, whatever is unsaid. */
 void conn_kill(struct conn *conn);
@@ -131,7 +138,8 @@ void conn_set_client(struct conn *conn, const struct ip_addr *ip);
 /** Reads on, or stops: a WebSocket whose session has too much waiting is not read. */
 void conn_update_reading(struct conn *conn);
 /** The callback of libwebsockets. */
-int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+		  size_t len);
 void conn_end_of_turn(struct conn *conn);
 
 /* http.c */
@@ -146,9 +154,10 @@ struct http_answer {
 	struct slice body;
 };
 
-/** Answers the current request, CORS headers included; the next one may come when it allows that. */
+/** Answers the current request, CORS headers included; the next may come if it allows that. */
 void http_answer(struct conn *conn, const struct http_answer *answer);
-void http_answer_text(struct conn *conn, unsigned int status, const char *text, const char *headers);
+void http_answer_text(struct conn *conn, unsigned int status, const char *text,
+		      const char *headers);
 void http_answer_error(struct conn *conn, enum eio_error error);
 
 /* polling.c */
@@ -163,8 +172,10 @@ void polling_flush(struct session *session);
 
 /* ws.c */
 
-/** Answers an upgrade; session is that of a probe, or NULL to open one with the handshake (taken over). refuse: let in, then closed at once. */
-void ws_upgrade(struct conn *conn, const struct http_request *request, struct session *session, struct handshake *handshake, bool refuse);
+/** Answers an upgrade; session is that of a probe, or NULL to open one with the handshake (taken
+ * over). refuse: let in, then closed at once. */
+void ws_upgrade(struct conn *conn, const struct http_request *request, struct session *session,
+		struct handshake *handshake, bool refuse);
 /** Takes what it can of the bytes. */
 void ws_input(struct conn *conn, struct slice *in);
 /** Appends a Close frame to conn->out. */
@@ -217,7 +228,8 @@ struct handshake {
 };
 
 /** Opens a session; ws is its WebSocket, or NULL for polling. Takes the handshake over. */
-MUST_USE int session_open(struct net *net, struct handshake *handshake, struct conn *ws, struct session **out);
+MUST_USE int session_open(struct net *net, struct handshake *handshake, struct conn *ws,
+			  struct session **out);
 struct session *session_by_sid(const struct net *net, struct slice sid);
 void session_set_state(struct session *session, enum session_state state);
 /** The session goes on over the WebSocket that was its probe. */
@@ -257,6 +269,7 @@ void listener_stop(struct listener *listener);
 
 /* vhost.c */
 MUST_USE int vhost_context(struct net *net, struct strbuf *err);
-MUST_USE int vhost_for(struct net *net, const struct net_listener_config *config, struct lws_vhost **out, struct strbuf *err);
+MUST_USE int vhost_for(struct net *net, const struct net_listener_config *config,
+		       struct lws_vhost **out, struct strbuf *err);
 
 #endif

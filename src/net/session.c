@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Engine.IO sessions: life, heartbeat, upgrade, output limits. What a session owes the outside (callbacks, writes, its own end) is done at the
- * end of the turn, so that no callback meets a session that died under it.
+ * Engine.IO sessions: life, heartbeat, upgrade, output limits. What a session owes the outside
+ * (callbacks, writes, its own end) is done at the end of the turn, so that no callback meets a
+ * session that died under it.
  */
 #include "net/private.h"
 #include "base/err.h"
@@ -11,8 +12,10 @@
 #define FLUSH_TIMEOUT_MS 5000
 
 static const uint8_t allowed_moves[] = {
-	[SESSION_POLLING] = 1 << SESSION_PROBING | 1 << SESSION_WEBSOCKET | 1 << SESSION_FLUSHING | 1 << SESSION_CLOSED,
-	[SESSION_PROBING] = 1 << SESSION_POLLING | 1 << SESSION_WEBSOCKET | 1 << SESSION_FLUSHING | 1 << SESSION_CLOSED,
+	[SESSION_POLLING] = 1 << SESSION_PROBING | 1 << SESSION_WEBSOCKET | 1 << SESSION_FLUSHING |
+			    1 << SESSION_CLOSED,
+	[SESSION_PROBING] = 1 << SESSION_POLLING | 1 << SESSION_WEBSOCKET | 1 << SESSION_FLUSHING |
+			    1 << SESSION_CLOSED,
 	[SESSION_WEBSOCKET] = 1 << SESSION_FLUSHING | 1 << SESSION_CLOSED,
 	[SESSION_FLUSHING] = 1 << SESSION_CLOSED,
 	[SESSION_CLOSED] = 0,
@@ -81,7 +84,8 @@ bool session_is_websocket(const struct session *s)
 
 bool session_is_open(const struct session *s)
 {
-	return s->state == SESSION_POLLING || s->state == SESSION_PROBING || s->state == SESSION_WEBSOCKET;
+	return s->state == SESSION_POLLING || s->state == SESSION_PROBING ||
+	       s->state == SESSION_WEBSOCKET;
 }
 
 struct session *session_by_sid(const struct net *net, struct slice sid)
@@ -96,7 +100,10 @@ void session_mark_dirty(struct session *s)
 	loop_defer(s->net->loop, &s->net->end_of_turn);
 }
 
-/* Heartbeat. Deadlines are counted from when they were due, not from when the timer fired, so they do not drift. */
+/*
+ * Heartbeat. Deadlines are counted from when they were due, not from when the timer fired, so
+ * they do not drift.
+ */
 
 static void on_heartbeat(struct timer *timer);
 
@@ -155,7 +162,8 @@ static struct frame *open_frame(const struct session *s)
 	return frame;
 }
 
-int session_open(struct net *net, struct handshake *handshake, struct conn *ws, struct session **out)
+int session_open(struct net *net, struct handshake *handshake, struct conn *ws,
+		 struct session **out)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct frame *frame = NULL;
@@ -205,7 +213,8 @@ void session_upgraded(struct session *s)
 	session_set_state(s, SESSION_WEBSOCKET);
 	s->was_websocket = true;
 	s->net->n_websocket++;
-	/* The GET that may still hang (an early upgrade) is let go with a noop; what is queued goes over the WebSocket. */
+	/* The GET that may still hang (an early upgrade) is let go with a noop; what is queued
+	 * goes over the WebSocket. */
 	session_mark_dirty(s);
 }
 
@@ -230,7 +239,7 @@ bool session_receive(struct session *s, const struct eio_packet *packet)
 	case EIO_PING:
 	case EIO_UPGRADE:
 	case EIO_NOOP:
-		/* Not a client's to send (a ping neither: protocol 4 turned the heartbeat round). */
+		/* Not a client's to send; a ping neither, since protocol 4. */
 		session_fail(s, SESSION_PARSE_ERROR, WS_PROTOCOL_ERROR);
 		break;
 	}
@@ -254,7 +263,8 @@ static void check_limits(struct session *s)
 	else if (!s->over_soft_since_ms)
 		s->over_soft_since_ms = now;
 	if (s->outq.bytes > c->queue_hard_bytes ||
-	    (s->over_soft_since_ms && now - s->over_soft_since_ms > (uint64_t)c->queue_soft_seconds * 1000))
+	    (s->over_soft_since_ms &&
+	     now - s->over_soft_since_ms > (uint64_t)c->queue_soft_seconds * 1000))
 		session_fail(s, SESSION_TOO_SLOW, WS_POLICY_VIOLATION);
 }
 
@@ -348,7 +358,8 @@ void session_fail(struct session *s, enum session_close reason, enum ws_status s
 		s->reason = (uint8_t)reason;
 	session_set_state(s, SESSION_CLOSED);
 	timer_stop(&s->timer);
-	/* What was said before still goes out. A frame that was begun and cannot be finished leaves no place for another. */
+	/* What was said before still goes out. A frame that was begun and cannot be finished
+	 * leaves no place for another. */
 	if (s->ws && s->ws->state == CONN_WS)
 		clean = conn_take_queue(s->ws) || !s->outq.head_done;
 	drop_queue(s);
@@ -364,7 +375,8 @@ void session_conn_gone(struct session *s, struct conn *conn)
 		return;
 	}
 	if (s->poll == conn) {
-		/* The client left while it waited: as the reference server has it, the end of the session. */
+		/* The client left while it waited: as the reference server has it, the end of the
+		 * session. */
 		s->poll = NULL;
 		session_fail(s, SESSION_TRANSPORT_ERROR, WS_GOING_AWAY);
 		return;
@@ -414,7 +426,8 @@ void session_end_of_turn(struct session *s)
 	if (s->state == SESSION_FLUSHING && !s->outq.count) {
 		session_set_state(s, SESSION_CLOSED);
 		if (s->ws)
-			conn_close(s->ws, s->reason == SESSION_SERVER_SHUTDOWN ? WS_GOING_AWAY : WS_NORMAL);
+			conn_close(s->ws, s->reason == SESSION_SERVER_SHUTDOWN ? WS_GOING_AWAY
+									       : WS_NORMAL);
 	}
 	if (s->state == SESSION_CLOSED && s->told) {
 		polling_flush(s);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Engine.IO sessions, as the layer above sees them: a session is one client's connection over whatever transport it uses now
- * (long-polling, WebSocket, first the one and then the other). Messages come up as bytes, frames go down.
+ * Engine.IO sessions, as the layer above sees them: a session is one client's connection over
+ * whatever transport it uses now (long-polling, WebSocket, first the one and then the other).
+ * Messages come up as bytes, frames go down.
  *
- * The session belongs to net. It is valid from the open callback until the close callback has returned; whoever keeps it longer keeps
- * its id and looks it up again. Nothing here calls back from within a call: callbacks come from the loop. Loop thread.
+ * The session belongs to net. It is valid from the open callback until the close callback has
+ * returned; whoever keeps it longer keeps its id and looks it up again. Nothing here calls back
+ * from within a call: callbacks come from the loop. Loop thread.
  */
 #ifndef PARLANCE_NET_SESSION_H
 #define PARLANCE_NET_SESSION_H
@@ -47,14 +49,17 @@ struct session_handshake {
 	struct slice token;         /* ?token= */
 	struct slice origin;
 	struct slice user_agent;
-	const char *address; /* of the client, behind trusted proxies too; "unix" for a Unix socket's peer */
+	/* Of the client, behind trusted proxies too; "unix" for a Unix socket's peer. */
+	const char *address;
 	bool secure;         /* it came over TLS to us */
 };
 
 struct session_ops {
-	/** A session was opened; the open packet is queued already. The handshake is readable. May send and close. */
+	/** A session was opened; the open packet is queued already. The handshake is readable. May
+	 * send and close. */
 	void (*open)(void *ctx, struct session *session);
-	/** A message. data is borrowed for the call and may be overwritten. Not called once the session was closed. */
+	/** A message. data is borrowed for the call and may be overwritten. Not called once the
+	 * session was closed. */
 	void (*message)(void *ctx, struct session *session, bool binary, struct slice data);
 	/** The output queue, having been over its high mark, fell below its low mark. */
 	void (*drain)(void *ctx, struct session *session);
@@ -84,14 +89,14 @@ void session_forget_handshake(struct session *session);
 /** True while the client uses WebSocket. */
 bool session_is_websocket(const struct session *session);
 
-/**
- * Queues a message: the frame's data and behind it the tail (copied; empty: none). The session takes its own reference on the frame. It
- * leaves with all else that was queued in this turn of the loop, in one write. A session that is over its hard limit, or out of
- * memory, is closed; on a closed session nothing happens.
- */
+/** Queues a message: the frame's data and behind it the tail (copied; empty: none). The session
+ * takes its own reference on the frame. It leaves with all else that was queued in this turn of
+ * the loop, in one write. A session that is over its hard limit, or out of memory, is closed; on
+ * a closed session nothing happens. */
 void session_send(struct session *session, struct frame *frame, struct slice tail);
 
-/** Whether a message sent now would leave at once: a transport is ready and nothing waits before it. For volatile messages. */
+/** Whether a message sent now would leave at once: a transport is ready and nothing waits before
+ * it. For volatile messages. */
 bool session_writable(const struct session *session);
 
 /** Bytes that wait for the transport. */
@@ -100,10 +105,9 @@ size_t session_queued_bytes(const struct session *session);
 /** True from the moment the queue passed its high mark until it fell below the low mark (drain). */
 bool session_congested(const struct session *session);
 
-/**
- * Ends the session. What is queued still goes out (bounded in time), unless the reason is an error of the transport or the protocol. The close callback comes at
- * the end of this turn of the loop. Harmless when it is closed already.
- */
+/** Ends the session. What is queued still goes out (bounded in time), unless the reason is an
+ * error of the transport or the protocol. The close callback comes at the end of this turn of the
+ * loop. Harmless when it is closed already. */
 void session_close(struct session *session, enum session_close reason);
 
 #ifdef __cplusplus

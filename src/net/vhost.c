@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * libwebsockets' context on our loop, and its vhosts: one for all plain listeners, one for each listener with TLS. What it logs goes to our log, rate-limited, because
- * strangers can provoke it.
+ * libwebsockets' context on our loop, and its vhosts: one for all plain listeners, one for each
+ * listener with TLS. What it logs goes to our log, rate-limited, because strangers can provoke
+ * it.
  */
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ static void on_lws_log(int level, const char *line)
 		evlib_missing = true;
 	if (log_rate_allow(&rate, &suppressed))
 		log_line(level & LLL_ERR ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "libwebsockets",
-			 LOG_FIELDS(LOG_UINT("suppressed", suppressed)), "%.*s", (int)(len < 256 ? len : 256), line);
+			 LOG_FIELDS(LOG_UINT("suppressed", suppressed)), "%.*s",
+			 (int)(len < 256 ? len : 256), line);
 }
 
 static const struct lws_protocols protocols[] = {
@@ -56,14 +58,18 @@ int vhost_context(struct net *net, struct strbuf *err)
 	info.foreign_loops = loops;
 	info.user = net;
 	/* Ours are shorter and fire first. */
-	info.timeout_secs = (net->config->header_timeout_ms + net->config->body_timeout_ms) / 1000 + 10;
+	info.timeout_secs = (net->config->header_timeout_ms + net->config->body_timeout_ms) / 1000 +
+			    10;
 	info.pt_serv_buf_size = RX_BYTES;
 	evlib_missing = false;
 	net->lws = lws_create_context(&info);
 	if (!net->lws) {
-		strbuf_append_str(err, evlib_missing ? "libwebsockets cannot load its libuv module: install the package "
-						       "libwebsockets-evlib-uv (Debian) or libwebsockets-evlib_uv" :
-						       "libwebsockets cannot start (see its message above)");
+		strbuf_append_str(
+			err,
+			evlib_missing
+				? "libwebsockets cannot load its libuv module: install the package "
+				  "libwebsockets-evlib-uv (Debian) or libwebsockets-evlib_uv"
+				: "libwebsockets cannot start (see its message above)");
 		return PARLANCE_ESYS;
 	}
 	return 0;
@@ -75,7 +81,8 @@ static int make(struct net *net, struct lws_context_creation_info *info, struct 
 	return *out ? 0 : PARLANCE_ESYS;
 }
 
-int vhost_for(struct net *net, const struct net_listener_config *config, struct lws_vhost **out, struct strbuf *err)
+int vhost_for(struct net *net, const struct net_listener_config *config, struct lws_vhost **out,
+	      struct strbuf *err)
 {
 	struct lws_context_creation_info info;
 
@@ -95,7 +102,8 @@ int vhost_for(struct net *net, const struct net_listener_config *config, struct 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		if (files[i][0] && access(files[i], R_OK) == 0)
 			continue;
-		strbuf_printf(err, "listener %s: cannot read %s \"%s\"", config->name, i ? "tls_key" : "tls_cert", files[i]);
+		strbuf_printf(err, "listener %s: cannot read %s \"%s\"", config->name,
+			      i ? "tls_key" : "tls_cert", files[i]);
 		return PARLANCE_EINVAL;
 	}
 	info.vhost_name = "TLS listener";
@@ -108,7 +116,9 @@ int vhost_for(struct net *net, const struct net_listener_config *config, struct 
 	info.alpn = "http/1.1";
 	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 	if (make(net, &info, out)) {
-		strbuf_printf(err, "listener %s: TLS cannot start with this tls_cert and tls_key (do they belong together, in PEM?)",
+		strbuf_printf(err,
+			      "listener %s: TLS cannot start with this tls_cert and tls_key (do "
+			      "they belong together, in PEM?)",
 			      config->name);
 		return PARLANCE_EINVAL;
 	}

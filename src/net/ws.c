@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * WebSocket as a transport: the handshake, messages in, the probe of an upgrade. Frames out are made in conn.c's gather.
+ * WebSocket as a transport: the handshake, messages in, the probe of an upgrade. Frames out are
+ * made in conn.c's gather.
  */
 #include "net/private.h"
 #include "base/base64.h"
 #include "base/err.h"
 #include "wire/ws_deflate.h"
 
-/* Pongs that wait for a client which does not read: more than this are left out, as section 5.5.3 allows. */
+/*
+ * Pongs that wait for a client which does not read: more than this are left out, as section 5.5.3
+ * allows.
+ */
 #define CONTROL_BYTES 4096
 
 #define KEY_LEN 24
@@ -27,7 +31,8 @@ static void accept_key(struct slice key, char out[32])
 	out[base64_encode(digest, sizeof(digest), out)] = '\0';
 }
 
-void ws_upgrade(struct conn *c, const struct http_request *r, struct session *s, struct handshake *handshake, bool refuse)
+void ws_upgrade(struct conn *c, const struct http_request *r, struct session *s,
+		struct handshake *handshake, bool refuse)
 {
 	struct slice offers = http_header(r, "sec-websocket-extensions");
 	const char *extension = NULL;
@@ -39,11 +44,15 @@ void ws_upgrade(struct conn *c, const struct http_request *r, struct session *s,
 		conn_kill(c);
 		return;
 	}
-	if (c->net->config->websocket_compression && offers.p && !ws_deflate_accept(offers, &extension))
+	if (c->net->config->websocket_compression && offers.p &&
+	    !ws_deflate_accept(offers, &extension))
 		extension = NULL;
 	ws_reader_init(c->ws, c->net->config->max_payload_bytes, extension != NULL);
 	accept_key(http_header(r, "sec-websocket-key"), key);
-	strbuf_printf(&c->out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", key);
+	strbuf_printf(&c->out,
+		      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+		      "Upgrade\r\nSec-WebSocket-Accept: %s\r\n",
+		      key);
 	if (extension)
 		strbuf_printf(&c->out, "Sec-WebSocket-Extensions: %s\r\n", extension);
 	strbuf_append_str(&c->out, "\r\n");
@@ -81,7 +90,10 @@ void ws_append_close(struct conn *c, enum ws_status status)
 	append_frame(c, WS_CLOSE, payload, status == WS_NONE ? 0 : sizeof(payload));
 }
 
-/* The probe: "2probe" is answered, "5" hands the session over. Anything else ends the attempt; polling goes on. */
+/*
+ * The probe: "2probe" is answered, "5" hands the session over. Anything else ends the attempt;
+ * polling goes on.
+ */
 static void receive_probe(struct conn *c, bool binary, struct slice message)
 {
 	struct session *s = c->session;
@@ -113,20 +125,23 @@ static void receive(struct conn *c, bool binary, struct slice message)
 
 static void refuse_input(struct conn *c, enum ws_status status)
 {
-	enum session_close reason = status == WS_TOO_BIG ? SESSION_TOO_BIG :
-				    status == WS_INTERNAL_ERROR ? SESSION_NO_MEMORY : SESSION_PARSE_ERROR;
+	enum session_close reason = status == WS_TOO_BIG          ? SESSION_TOO_BIG
+				    : status == WS_INTERNAL_ERROR ? SESSION_NO_MEMORY
+								  : SESSION_PARSE_ERROR;
 
 	if (c->state == CONN_WS)
 		session_fail(c->session, reason, status);
 	else
 		conn_close(c, status);
-	/* What comes behind an error cannot be read any more: the peer's Close frame is not awaited. */
+	/* What comes behind an error cannot be read any more: the peer's Close frame is not
+	 * awaited. */
 	c->close_sent = false;
 }
 
 static void on_close(struct conn *c, enum ws_status status)
 {
-	/* What was said before still goes out; nothing may come inside a frame that was begun, not even the answer to this. */
+	/* What was said before still goes out; nothing may come inside a frame that was begun,
+	 * not even the answer to this. */
 	if (c->state == CONN_PROBE || conn_take_queue(c) || !c->session->outq.head_done)
 		ws_append_close(c, status);
 	conn_close(c, WS_NONE);
@@ -155,7 +170,8 @@ void ws_input(struct conn *c, struct slice *in)
 		await_close(c, in);
 		return;
 	}
-	while ((c->state == CONN_WS || c->state == CONN_PROBE) && (rc = ws_read(c->ws, in, &ev)) == 0) {
+	while ((c->state == CONN_WS || c->state == CONN_PROBE) &&
+	       (rc = ws_read(c->ws, in, &ev)) == 0) {
 		switch (ev.opcode) {
 		case WS_TEXT:
 		case WS_BINARY:
@@ -177,5 +193,6 @@ void ws_input(struct conn *c, struct slice *in)
 		}
 	}
 	if (rc && rc != PARLANCE_EAGAIN)
-		refuse_input(c, rc == PARLANCE_ENOMEM ? WS_INTERNAL_ERROR : (enum ws_status)ev.status);
+		refuse_input(c,
+			     rc == PARLANCE_ENOMEM ? WS_INTERNAL_ERROR : (enum ws_status)ev.status);
 }

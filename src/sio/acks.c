@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
-/* Acknowledgements that we wait for. Each ends exactly once: answered, timed out, or its socket gone. */
+/*
+ * Acknowledgements that we wait for. Each ends exactly once: answered, timed out, or its socket
+ * gone.
+ */
 #include "sio/private.h"
 #include "base/err.h"
 
@@ -13,7 +16,8 @@ struct pending_ack {
 	void *arg;
 };
 
-static void finish(struct pending_ack *a, struct sio_socket *s, int status, const struct sio_event *answer)
+static void finish(struct pending_ack *a, struct sio_socket *s, int status,
+		   const struct sio_event *answer)
 {
 	sio_answer_fn *fn = a->fn;
 	void *arg = a->arg;
@@ -80,5 +84,6 @@ void acks_take_back(struct sio_socket *s, int64_t id)
 void acks_drop(struct sio_socket *s)
 {
 	while (!list_empty(&s->acks))
-		finish(CONTAINER_OF(s->acks.next, struct pending_ack, node), NULL, PARLANCE_ECLOSED, NULL);
+		finish(CONTAINER_OF(s->acks.next, struct pending_ack, node), NULL, PARLANCE_ECLOSED,
+		       NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Input: a session's messages become packets, packets become what the namespaces' callbacks get. What the protocol does not allow closes
- * the session, as the reference server does.
+ * Input: a session's messages become packets, packets become what the namespaces' callbacks get.
+ * What the protocol does not allow closes the session, as the reference server does.
  */
 #include "sio/private.h"
 #include "base/err.h"
@@ -52,7 +52,8 @@ void client_open(void *ctx, struct session *session)
 	c->sio = sio;
 	c->session = session;
 	list_init(&c->sockets);
-	loop_timer_start(sio->loop, &c->connect_timer, sio->config->connect_timeout_ms, on_connect_timeout);
+	loop_timer_start(sio->loop, &c->connect_timer, sio->config->connect_timeout_ms,
+			 on_connect_timeout);
 }
 
 static struct sio_socket *socket_in(const struct sio_client *c, struct slice nsp)
@@ -89,7 +90,8 @@ static struct slice string_member(struct sio *sio, struct slice object, const ch
 	struct slice value;
 	struct slice text = slice_of(NULL, 0);
 
-	if (object.len && json_member(object, key, &sio->arena, &value) == 0 && json_string(value, &sio->arena, &text) != 0)
+	if (object.len && json_member(object, key, &sio->arena, &value) == 0 &&
+	    json_string(value, &sio->arena, &text) != 0)
 		text = slice_of(NULL, 0);
 	return text;
 }
@@ -97,7 +99,8 @@ static struct slice string_member(struct sio *sio, struct slice object, const ch
 static void on_connect(struct sio_client *c, const struct sio_packet *p)
 {
 	struct sio_nsp *nsp = sio_find_nsp(c->sio, p->nsp);
-	struct sio_connect connect = { .auth = p->data, .handshake = session_handshake(c->session) };
+	struct sio_connect connect = { .auth = p->data,
+				       .handshake = session_handshake(c->session) };
 	struct sio_socket *s;
 
 	if (!nsp) {
@@ -119,7 +122,8 @@ static void on_connect(struct sio_client *c, const struct sio_packet *p)
 	nsp->ops->connect(nsp->ctx, s, &connect);
 }
 
-static void on_packet(struct sio_client *c, const struct sio_packet *p, const struct slice *attachments, size_t n_attachments)
+static void on_packet(struct sio_client *c, const struct sio_packet *p,
+		      const struct slice *attachments, size_t n_attachments)
 {
 	struct sio_socket *s;
 	struct sio_event event = {
@@ -193,7 +197,8 @@ static void on_text(struct sio_client *c, struct slice text)
 	else if (!rc)
 		on_packet(c, &p, NULL, 0);
 	if (rc)
-		session_close(c->session, rc == PARLANCE_ENOMEM ? SESSION_NO_MEMORY : SESSION_PARSE_ERROR);
+		session_close(c->session,
+			      rc == PARLANCE_ENOMEM ? SESSION_NO_MEMORY : SESSION_PARSE_ERROR);
 }
 
 static void on_binary(struct sio_client *c, struct slice data)
@@ -262,7 +267,8 @@ void client_close(void *ctx, struct session *session, enum session_close reason)
 		return;
 	timer_stop(&c->connect_timer);
 	while (!list_empty(&c->sockets))
-		socket_kill(CONTAINER_OF(c->sockets.next, struct sio_socket, in_client), session_close_text(reason));
+		socket_kill(CONTAINER_OF(c->sockets.next, struct sio_socket, in_client),
+			    session_close_text(reason));
 	reassembly_free(&c->reassembly);
 	free(c);
 }

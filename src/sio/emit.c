@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Output: packets become frames. A frame is made once and shared by all its receivers; where sockets carry an offset, the frame ends before the closing bracket
- * and each socket's queue has its own tail behind it.
+ * Output: packets become frames. A frame is made once and shared by all its receivers; where
+ * sockets carry an offset, the frame ends before the closing bracket and each socket's queue has
+ * its own tail behind it.
  */
 #include "sio/private.h"
 #include "base/err.h"
 
 #define OFFSET_MAX 4096
 
-/* An event on its way to one or many sockets. The two forms are made when the first socket needs them. */
+/*
+ * An event on its way to one or many sockets. The two forms are made when the first socket needs
+ * them.
+ */
 struct outgoing {
 	const struct sio_nsp *nsp;
 	const struct sio_message *message;
@@ -20,8 +24,8 @@ struct outgoing {
 	size_t n_attachments;
 };
 
-static struct frame *encode(enum sio_type type, size_t n_attachments, struct slice nsp, int64_t ack_id, struct slice name,
-			    struct slice args, bool closed)
+static struct frame *encode(enum sio_type type, size_t n_attachments, struct slice nsp,
+			    int64_t ack_id, struct slice name, struct slice args, bool closed)
 {
 	struct strbuf sb;
 	struct frame *frame = NULL;
@@ -49,8 +53,8 @@ static struct frame *outgoing_frame(struct outgoing *o, bool closed)
 	const struct sio_message *m = o->message;
 
 	if (!*frame)
-		*frame = encode(m->n_attachments ? SIO_BINARY_EVENT : SIO_EVENT, m->n_attachments, slice_str(o->nsp->name), o->ack_id,
-				m->name, m->args, closed);
+		*frame = encode(m->n_attachments ? SIO_BINARY_EVENT : SIO_EVENT, m->n_attachments,
+				slice_str(o->nsp->name), o->ack_id, m->name, m->args, closed);
 	return *frame;
 }
 
@@ -84,7 +88,8 @@ static void free_attachments(struct frame **frames, size_t n)
 	free(frames);
 }
 
-static int outgoing_init(struct outgoing *o, const struct sio_nsp *nsp, const struct sio_message *m, int64_t ack_id)
+static int outgoing_init(struct outgoing *o, const struct sio_nsp *nsp, const struct sio_message *m,
+			 int64_t ack_id)
 {
 	memset(o, 0, sizeof(*o));
 	if (!m->name.len || sio_name_reserved(m->name) || m->n_attachments > SIO_ATTACHMENTS_MAX)
@@ -104,7 +109,8 @@ static void outgoing_fini(struct outgoing *o)
 }
 
 /* Packet and attachments enter the queue together, so nothing comes between them. */
-static void send_all(struct session *session, struct frame *frame, struct slice tail, struct frame *const *attachments, size_t n)
+static void send_all(struct session *session, struct frame *frame, struct slice tail,
+		     struct frame *const *attachments, size_t n)
 {
 	session_send(session, frame, tail);
 	for (size_t i = 0; i < n; i++)
@@ -133,13 +139,15 @@ static int outgoing_send(struct outgoing *o, struct sio_socket *s)
 		strbuf_append_json(&tail, strbuf_cstr(&offset), offset.len);
 		strbuf_append_char(&tail, ']');
 		if (strbuf_ok(&offset) && strbuf_ok(&tail))
-			send_all(s->client->session, frame, slice_of(tail.data, tail.len), o->attachments, o->n_attachments);
+			send_all(s->client->session, frame, slice_of(tail.data, tail.len),
+				 o->attachments, o->n_attachments);
 		else
 			session_close(s->client->session, SESSION_NO_MEMORY);
 		strbuf_fini(&tail);
 		strbuf_fini(&offset);
 	} else {
-		send_all(s->client->session, frame, slice_of(NULL, 0), o->attachments, o->n_attachments);
+		send_all(s->client->session, frame, slice_of(NULL, 0), o->attachments,
+			 o->n_attachments);
 	}
 	return 0;
 }
@@ -160,7 +168,8 @@ int sio_emit(struct sio_socket *s, const struct sio_message *m)
 	return s->state == SIO_CONNECTED ? emit_one(s, m, SIO_NO_ACK) : PARLANCE_ECLOSED;
 }
 
-int sio_emit_with_ack(struct sio_socket *s, const struct sio_message *m, uint32_t timeout_ms, sio_answer_fn *fn, void *arg)
+int sio_emit_with_ack(struct sio_socket *s, const struct sio_message *m, uint32_t timeout_ms,
+		      sio_answer_fn *fn, void *arg)
 {
 	int64_t id;
 	int rc;
@@ -185,8 +194,8 @@ static int send_unless_marked(struct outgoing *o, struct sio_socket *s, uint64_t
 	return outgoing_send(o, s);
 }
 
-int sio_emit_rooms(struct sio_nsp *nsp, const struct slice *rooms, size_t n_rooms, const uint64_t *except, size_t n_except,
-		   const struct sio_message *m)
+int sio_emit_rooms(struct sio_nsp *nsp, const struct slice *rooms, size_t n_rooms,
+		   const uint64_t *except, size_t n_except, const struct sio_message *m)
 {
 	uint64_t mark = ++nsp->sio->mark;
 	struct outgoing o;
@@ -205,13 +214,16 @@ int sio_emit_rooms(struct sio_nsp *nsp, const struct slice *rooms, size_t n_room
 			rc = send_unless_marked(&o, r->members[j].socket, mark);
 	}
 	if (!n_rooms)
-		for (struct list *node = nsp->sockets.next; node != &nsp->sockets && !rc; node = node->next)
-			rc = send_unless_marked(&o, CONTAINER_OF(node, struct sio_socket, in_nsp), mark);
+		for (struct list *node = nsp->sockets.next; node != &nsp->sockets && !rc;
+		     node = node->next)
+			rc = send_unless_marked(&o, CONTAINER_OF(node, struct sio_socket, in_nsp),
+						mark);
 	outgoing_fini(&o);
 	return rc;
 }
 
-int sio_ack(struct sio_socket *s, int64_t ack_id, struct slice args, const struct slice *attachments, size_t n_attachments)
+int sio_ack(struct sio_socket *s, int64_t ack_id, struct slice args,
+	    const struct slice *attachments, size_t n_attachments)
 {
 	struct frame **frames;
 	struct frame *frame;
@@ -222,8 +234,8 @@ int sio_ack(struct sio_socket *s, int64_t ack_id, struct slice args, const struc
 		return PARLANCE_ECLOSED;
 	if (make_attachments(&frames, attachments, n_attachments))
 		return PARLANCE_ENOMEM;
-	frame = encode(n_attachments ? SIO_BINARY_ACK : SIO_ACK, n_attachments, slice_str(s->nsp->name), ack_id, slice_of(NULL, 0), args,
-		       true);
+	frame = encode(n_attachments ? SIO_BINARY_ACK : SIO_ACK, n_attachments,
+		       slice_str(s->nsp->name), ack_id, slice_of(NULL, 0), args, true);
 	if (frame)
 		send_all(s->client->session, frame, slice_of(NULL, 0), frames, n_attachments);
 	free_attachments(frames, n_attachments);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * What the files of sio share. A client hangs on a session and holds its sockets; a socket lives until the end of the turn in which it was
- * ended; rooms live while somebody is in them. Loop thread.
+ * What the files of sio share. A client hangs on a session and holds its sockets; a socket lives
+ * until the end of the turn in which it was ended; rooms live while somebody is in them. Loop
+ * thread.
  */
 #ifndef PARLANCE_SIO_PRIVATE_H
 #define PARLANCE_SIO_PRIVATE_H

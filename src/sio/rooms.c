@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Rooms: a map from name to an array of members. A membership knows its place on both sides, so joining and leaving cost the same
- * whatever the sizes.
+ * Rooms: a map from name to an array of members. A membership knows its place on both sides, so
+ * joining and leaving cost the same whatever the sizes.
  */
 #include "sio/private.h"
 #include "base/err.h"
@@ -146,7 +146,8 @@ void sio_room_clear(struct sio_nsp *nsp, struct slice name)
 	for (uint32_t n = r ? r->n : 0; n; n--) {
 		struct room_member last = r->members[n - 1];
 
-		leave(last.socket, &last.socket->rooms[last.at]); /* with the last one the room goes too */
+		leave(last.socket,
+		      &last.socket->rooms[last.at]); /* with the last one the room goes too */
 	}
 }
 

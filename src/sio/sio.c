@@ -59,7 +59,8 @@ const struct session_ops *sio_session_ops(void)
 struct sio_nsp *sio_find_nsp(const struct sio *sio, struct slice name)
 {
 	/* A handful: a list is as good as a map. */
-	for (struct list *node = sio->namespaces.next; node != &sio->namespaces; node = node->next) {
+	for (struct list *node = sio->namespaces.next; node != &sio->namespaces;
+	     node = node->next) {
 		struct sio_nsp *nsp = CONTAINER_OF(node, struct sio_nsp, node);
 
 		if (slice_is(name, nsp->name))
@@ -68,11 +69,13 @@ struct sio_nsp *sio_find_nsp(const struct sio *sio, struct slice name)
 	return NULL;
 }
 
-struct sio_nsp *sio_namespace(struct sio *sio, const char *name, const struct sio_nsp_ops *ops, void *ctx)
+struct sio_nsp *sio_namespace(struct sio *sio, const char *name, const struct sio_nsp_ops *ops,
+			      void *ctx)
 {
 	struct sio_nsp *nsp;
 
-	if (name[0] != '/' || strchr(name, ',') || strchr(name, '?') || strlen(name) > SIO_NSP_MAX || sio_find_nsp(sio, slice_str(name)))
+	if (name[0] != '/' || strchr(name, ',') || strchr(name, '?') ||
+	    strlen(name) > SIO_NSP_MAX || sio_find_nsp(sio, slice_str(name)))
 		return NULL;
 	nsp = calloc(1, sizeof(*nsp));
 	if (!nsp)

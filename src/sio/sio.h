@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Socket.IO protocol v5 for the server side: namespaces, sockets, events, acknowledgements, rooms. It stands on Engine.IO sessions (net/session.h) and
- * knows nothing of what the events mean. Whoever uses it needs no header of net.
+ * Socket.IO protocol v5 for the server side: namespaces, sockets, events, acknowledgements, rooms.
+ * It stands on Engine.IO sessions (net/session.h) and knows nothing of what the events mean.
+ * Whoever uses it needs no header of net.
  *
- * Terms: a session is a client's connection; a socket is a session's presence in one namespace. Sockets are named by 64-bit ids; a pointer
- * is valid within the callback that gave it, and as long as nothing returns to the loop. JSON goes in and out as text: arguments are
- * "raw JSON, comma separated, without the brackets"; what is given out must be valid UTF-8 JSON, what comes in was checked to be.
+ * Terms: a session is a client's connection; a socket is a session's presence in one namespace.
+ * Sockets are named by 64-bit ids; a pointer is valid within the callback that gave it, and as
+ * long as nothing returns to the loop. JSON goes in and out as text: arguments are "raw JSON,
+ * comma separated, without the brackets"; what is given out must be valid UTF-8 JSON, what comes
+ * in was checked to be.
  *
  * Loop thread. No function here calls back from within; callbacks come from the loop.
  */
@@ -29,7 +32,8 @@ struct session_handshake;
 
 struct sio_config {
 	uint32_t connect_timeout_ms;   /* a session without a first CONNECT is closed after this */
-	uint32_t authorize_timeout_ms; /* a CONNECT that is neither accepted nor refused is refused after this */
+	/* A CONNECT that is neither accepted nor refused is refused after this. */
+	uint32_t authorize_timeout_ms;
 	uint32_t max_namespaces;       /* sockets of one session */
 	uint32_t max_rooms;            /* rooms of one socket */
 	uint32_t max_attachments;      /* binary attachments of one packet */
@@ -48,9 +52,11 @@ const struct session_ops *sio_session_ops(void);
 /* A CONNECT packet. All borrowed for the call. */
 struct sio_connect {
 	struct slice auth;   /* the payload, a JSON object; empty when there was none */
-	struct slice pid;    /* connection state recovery: what the client remembers; empty when it asks for none */
+	/* Connection state recovery: what the client remembers; empty when it asks for none. */
+	struct slice pid;
 	struct slice offset;
-	const struct session_handshake *handshake; /* headers and query of the session's first request; NULL once forgotten */
+	/* Headers and query of the session's first request; NULL once forgotten. */
+	const struct session_handshake *handshake;
 };
 
 /* An event, or the answer to one of ours. All borrowed for the call. */
@@ -65,20 +71,23 @@ struct sio_event {
 };
 
 struct sio_nsp_ops {
-	/**
-	 * A client wants in. Answer with sio_accept or sio_refuse, now or later (by the socket's id; past authorize_timeout_ms it is refused). Until then
-	 * the socket can do nothing else. Nothing is called for a socket that was never accepted.
-	 */
+	/** A client wants in. Answer with sio_accept or sio_refuse, now or later (by the socket's
+	 * id; past authorize_timeout_ms it is refused). Until then the socket can do nothing
+	 * else. Nothing is called for a socket that was never accepted. */
 	void (*connect)(void *ctx, struct sio_socket *socket, const struct sio_connect *connect);
 	void (*event)(void *ctx, struct sio_socket *socket, const struct sio_event *event);
-	/** The output queue of the socket's session has drained after sio_congested was true. May be NULL. */
+	/** The output queue of the socket's session has drained after sio_congested was true. May
+	 * be NULL. */
 	void (*drain)(void *ctx, struct sio_socket *socket);
-	/** The socket is gone: the last call for one that was accepted. Its rooms can still be read; it can send no more. */
+	/** The socket is gone: the last call for one that was accepted. Its rooms can still be
+	 * read; it can send no more. */
 	void (*disconnect)(void *ctx, struct sio_socket *socket, const char *reason);
 };
 
-/** Opens a namespace ("/", "/custom"). ops are borrowed for sio's life. NULL: out of memory, or the name is taken or malformed. */
-MUST_USE struct sio_nsp *sio_namespace(struct sio *sio, const char *name, const struct sio_nsp_ops *ops, void *ctx);
+/** Opens a namespace ("/", "/custom"). ops are borrowed for sio's life. NULL: out of memory, or
+ * the name is taken or malformed. */
+MUST_USE struct sio_nsp *sio_namespace(struct sio *sio, const char *name,
+				       const struct sio_nsp_ops *ops, void *ctx);
 
 /* Sockets */
 
@@ -96,16 +105,21 @@ const char *sio_nsp_name(const struct sio_nsp *nsp);
 void sio_set_user(struct sio_socket *socket, void *user);
 void *sio_user(const struct sio_socket *socket);
 
-/** Admits a waiting socket. pid: given to the client for connection state recovery (an offset then follows its events); NULL: none. Harmless when it does not wait. */
+/** Admits a waiting socket. pid: given to the client for connection state recovery (an offset then
+ * follows its events); NULL: none. Harmless when it does not wait. */
 void sio_accept(struct sio_socket *socket, const char *pid);
 
-/** Refuses a waiting socket with CONNECT_ERROR {message, data}; data is JSON or empty. Harmless when it does not wait. */
+/** Refuses a waiting socket with CONNECT_ERROR {message, data}; data is JSON or empty. Harmless
+ * when it does not wait. */
 void sio_refuse(struct sio_socket *socket, struct slice message, struct slice data);
 
-/** Frees headers and query of the session's first request, credentials among them, once nobody needs them. */
+/** Frees headers and query of the session's first request, credentials among them, once nobody
+ * needs them. */
 void sio_forget_handshake(struct sio_socket *socket);
 
-/** Ends the socket: by a DISCONNECT packet ("do not come back"), or by closing its transport ("reconnect"), which ends the session's other sockets too. disconnect is called at the end of the turn. */
+/** Ends the socket: by a DISCONNECT packet ("do not come back"), or by closing its transport
+ * ("reconnect"), which ends the session's other sockets too. disconnect is called at the end of
+ * the turn. */
 void sio_disconnect(struct sio_socket *socket, bool close_transport);
 
 bool sio_connected(const struct sio_socket *socket);
@@ -123,30 +137,43 @@ struct sio_message {
 	const struct slice *attachments; /* for {"_placeholder":true,"num":i} in args */
 	size_t n_attachments;
 	bool is_volatile; /* dropped for sockets to whom it could not leave at once */
-	/** Appends the offset string of this socket (unescaped) as the event's last element; called only for sockets that were accepted with a pid. NULL: no offset. */
+	/** Appends the offset string of this socket (unescaped) as the event's last element;
+	 * called only for sockets that were accepted with a pid. NULL: no offset. */
 	void (*offset)(void *arg, const struct sio_socket *socket, struct strbuf *out);
 	void *offset_arg;
 };
 
-/** Sends an event to one socket. 0, PARLANCE_EINVAL (a name that the protocol reserves), PARLANCE_ENOMEM, PARLANCE_ECLOSED. */
+/** Sends an event to one socket. 0, PARLANCE_EINVAL (a name that the protocol reserves),
+ * PARLANCE_ENOMEM, PARLANCE_ECLOSED. */
 MUST_USE int sio_emit(struct sio_socket *socket, const struct sio_message *message);
 
-/** The client's answer to an event (status 0, its arguments), or why there is none (PARLANCE_ETIMEDOUT, PARLANCE_ECLOSED; answer is NULL). Called exactly once. The socket is NULL when it is gone. */
-typedef void sio_answer_fn(void *arg, struct sio_socket *socket, int status, const struct sio_event *answer);
+/** The client's answer to an event (status 0, its arguments), or why there is none
+ * (PARLANCE_ETIMEDOUT, PARLANCE_ECLOSED; answer is NULL). Called exactly once. The socket is NULL
+ * when it is gone. */
+typedef void sio_answer_fn(void *arg, struct sio_socket *socket, int status,
+			   const struct sio_event *answer);
 
-/** Sends an event and asks for an acknowledgement within timeout_ms. As sio_emit; on failure fn is not called. */
-MUST_USE int sio_emit_with_ack(struct sio_socket *socket, const struct sio_message *message, uint32_t timeout_ms, sio_answer_fn *fn, void *arg);
+/** Sends an event and asks for an acknowledgement within timeout_ms. As sio_emit; on failure fn is
+ * not called. */
+MUST_USE int sio_emit_with_ack(struct sio_socket *socket, const struct sio_message *message,
+			       uint32_t timeout_ms, sio_answer_fn *fn, void *arg);
 
-/** Sends an event once to every socket that is in any of the rooms (none named: in the namespace), except those with the given ids. Encoded once, shared by all. 0, PARLANCE_EINVAL, PARLANCE_ENOMEM. */
-MUST_USE int sio_emit_rooms(struct sio_nsp *nsp, const struct slice *rooms, size_t n_rooms, const uint64_t *except, size_t n_except,
+/** Sends an event once to every socket that is in any of the rooms (none named: in the namespace),
+ * except those with the given ids. Encoded once, shared by all. 0, PARLANCE_EINVAL,
+ * PARLANCE_ENOMEM. */
+MUST_USE int sio_emit_rooms(struct sio_nsp *nsp, const struct slice *rooms, size_t n_rooms,
+			    const uint64_t *except, size_t n_except,
 			    const struct sio_message *message);
 
-/** Acknowledges an event with these arguments. 0, PARLANCE_EINVAL (no ack was asked for), PARLANCE_ENOMEM, PARLANCE_ECLOSED. */
-MUST_USE int sio_ack(struct sio_socket *socket, int64_t ack_id, struct slice args, const struct slice *attachments, size_t n_attachments);
+/** Acknowledges an event with these arguments. 0, PARLANCE_EINVAL (no ack was asked for),
+ * PARLANCE_ENOMEM, PARLANCE_ECLOSED. */
+MUST_USE int sio_ack(struct sio_socket *socket, int64_t ack_id, struct slice args,
+		     const struct slice *attachments, size_t n_attachments);
 
 /* Rooms */
 
-/** Joins a room (any bytes). 0 (also when it is in it), PARLANCE_ELIMIT, PARLANCE_ENOMEM, PARLANCE_ECLOSED. */
+/** Joins a room (any bytes). 0 (also when it is in it), PARLANCE_ELIMIT, PARLANCE_ENOMEM,
+ * PARLANCE_ECLOSED. */
 MUST_USE int sio_join(struct sio_socket *socket, struct slice room);
 
 /** Leaves a room; harmless when it is not in it. */
@@ -154,13 +181,15 @@ void sio_leave(struct sio_socket *socket, struct slice room);
 
 bool sio_in_room(const struct sio_socket *socket, struct slice room);
 
-/** The i-th room of the socket (order not defined), an empty slice at the end. Valid until the socket joins or leaves. */
+/** The i-th room of the socket (order not defined), an empty slice at the end. Valid until the
+ * socket joins or leaves. */
 struct slice sio_room_of(const struct sio_socket *socket, size_t i);
 
 /** Sockets in the room. */
 size_t sio_room_size(const struct sio_nsp *nsp, struct slice room);
 
-/** The i-th socket in the room (order not defined), NULL at the end. Valid until somebody joins or leaves. */
+/** The i-th socket in the room (order not defined), NULL at the end. Valid until somebody joins or
+ * leaves. */
 struct sio_socket *sio_room_member(const struct sio_nsp *nsp, struct slice room, size_t i);
 
 /** Takes everyone out of the room. */

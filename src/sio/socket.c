@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
-/* Sockets: admission, refusal, end. A socket that ends is dead at once for all who look, and buried at the end of the turn. */
+/*
+ * Sockets: admission, refusal, end. A socket that ends is dead at once for all who look, and
+ * buried at the end of the turn.
+ */
 #include "sio/private.h"
 #include "base/err.h"
 
@@ -20,7 +23,8 @@ static void on_authorize_timeout(struct timer *timer)
 {
 	struct sio_socket *s = CONTAINER_OF(timer, struct sio_socket, timer);
 
-	sio_refuse(s, slice_str("Authentication error: timed out"), slice_str("{\"code\":\"UNAVAILABLE\"}"));
+	sio_refuse(s, slice_str("Authentication error: timed out"),
+		   slice_str("{\"code\":\"UNAVAILABLE\"}"));
 }
 
 struct sio_socket *socket_new(struct sio_client *client, struct sio_nsp *nsp)
@@ -42,7 +46,8 @@ struct sio_socket *socket_new(struct sio_client *client, struct sio_nsp *nsp)
 	list_init(&s->acks);
 	list_push_back(&client->sockets, &s->in_client);
 	client->n_sockets++;
-	loop_timer_start(sio->loop, &s->timer, sio->config->authorize_timeout_ms, on_authorize_timeout);
+	loop_timer_start(sio->loop, &s->timer, sio->config->authorize_timeout_ms,
+			 on_authorize_timeout);
 	return s;
 }
 

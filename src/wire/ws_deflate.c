@@ -82,8 +82,8 @@ int ws_deflate(struct slice payload, struct strbuf *out)
 			return out->err;
 	} while (deflater.avail_out == 0);
 	CHECK(out->len >= sizeof(tail));
+	/* The tail's first byte is what terminates the rest. */
 	out->len -= sizeof(tail);
-	out->data[out->len] = '\0';
 	return 0;
 }
 

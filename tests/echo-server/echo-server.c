@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The transport and protocol layers without the chat: the server that the protocol suites and the load tools talk to. Everything happens on the loop's thread.
+ * The transport and protocol layers without the chat: the server that the protocol suites and the
+ * load tools talk to. Everything happens on the loop's thread.
  *
- * Socket.IO on /socket.io/, namespaces "/" and "/custom": both emit "auth" with the CONNECT payload; "/" answers
- *   message args…            → message-back args…
- *   message-with-ack args…   → ack(args…)
- *   echo args…               → ack(args…), or the event echo when no ack was asked for
- *   join room | leave room   → ack({"ok":true})
- *   say room, args…          → said args… to the room but the sender; ack({"ok":true})
- *   all room, args…          → said args… to the room, the sender included; ack({"ok":true})
- *   kick [true]              → DISCONNECT, or with true the transport is closed
- *   ask value                → question value with an ack within 500 ms, then answer with what came, or "timeout"
+ * Socket.IO on /socket.io/, namespaces "/" and "/custom": both emit "auth" with the CONNECT
+ * payload; "/" answers
+ *   message args…            message-back args…
+ *   message-with-ack args…   ack(args…)
+ *   echo args…               ack(args…), or the event echo when no ack was asked for
+ *   join room | leave room   ack({"ok":true})
+ *   say room, args…          said args… to the room but the sender; ack({"ok":true})
+ *   all room, args…          said args… to the room, the sender included; ack({"ok":true})
+ *   kick [true]              DISCONNECT, or with true the transport is closed
+ *   ask value                question value with an ack within 500 ms, then answer with what came,
+ *                            or "timeout"
  * CONNECT {"refuse": why} is refused, {"delay": ms} is accepted later.
  *
  * With --engine: Engine.IO on /engine.io/, every message goes back as it came.
@@ -67,10 +70,14 @@ static void engine_drain(void *ctx, struct session *session)
 static void engine_close(void *ctx, struct session *session, enum session_close reason)
 {
 	(void)ctx;
-	log_debug("echo", LOG_FIELDS(LOG_STR("sid", session_sid(session)), LOG_STR("reason", session_close_text(reason))), "session closed");
+	log_debug("echo",
+		  LOG_FIELDS(LOG_STR("sid", session_sid(session)),
+			     LOG_STR("reason", session_close_text(reason))),
+		  "session closed");
 }
 
-static const struct session_ops engine_ops = { engine_open, engine_message, engine_drain, engine_close };
+static const struct session_ops engine_ops = { engine_open, engine_message, engine_drain,
+					       engine_close };
 
 /* Socket.IO */
 
@@ -79,7 +86,8 @@ static void failed(const char *what, int rc)
 	log_warn("echo", LOG_FIELDS(LOG_STR("error", parlance_err_text(rc))), "%s", what);
 }
 
-static void emit(struct sio_socket *socket, const char *name, struct slice args, const struct sio_event *from)
+static void emit(struct sio_socket *socket, const char *name, struct slice args,
+		 const struct sio_event *from)
 {
 	struct sio_message m = { .name = slice_str(name), .args = args };
 	int rc;
@@ -93,7 +101,8 @@ static void emit(struct sio_socket *socket, const char *name, struct slice args,
 		failed("emit", rc);
 }
 
-static void ack(struct sio_socket *socket, const struct sio_event *event, struct slice args, bool with_attachments)
+static void ack(struct sio_socket *socket, const struct sio_event *event, struct slice args,
+		bool with_attachments)
 {
 	int rc;
 
@@ -143,14 +152,17 @@ static void on_connect(void *ctx, struct sio_socket *socket, const struct sio_co
 	if (connect->auth.len && json_member(connect->auth, "refuse", &echo->arena, &value) == 0 &&
 	    json_string(value, &echo->arena, &text) == 0) {
 		sio_refuse(socket, text, slice_str("{\"code\":\"REFUSED\"}"));
-	} else if (connect->auth.len && json_member(connect->auth, "delay", &echo->arena, &value) == 0 && json_kind(value) == '0') {
+	} else if (connect->auth.len &&
+		   json_member(connect->auth, "delay", &echo->arena, &value) == 0 &&
+		   json_kind(value) == '0') {
 		struct delayed *d = calloc(1, sizeof(*d) + connect->auth.len + 1);
 
 		if (d) {
 			d->echo = echo;
 			d->socket = sio_id(socket);
 			memcpy(d->auth, connect->auth.p, connect->auth.len);
-			loop_timer_start(echo->loop, &d->timer, strtoull(value.p, NULL, 10), on_delay);
+			loop_timer_start(echo->loop, &d->timer, strtoull(value.p, NULL, 10),
+					 on_delay);
 		}
 	} else {
 		accept_now(socket, connect->auth);
@@ -158,11 +170,13 @@ static void on_connect(void *ctx, struct sio_socket *socket, const struct sio_co
 	arena_reset(&echo->arena);
 }
 
-static void on_answer(void *arg, struct sio_socket *socket, int status, const struct sio_event *answer)
+static void on_answer(void *arg, struct sio_socket *socket, int status,
+		      const struct sio_event *answer)
 {
 	(void)arg;
 	if (socket)
-		emit(socket, "answer", status ? slice_str("\"timeout\"") : answer->args_json, answer);
+		emit(socket, "answer", status ? slice_str("\"timeout\"") : answer->args_json,
+		     answer);
 }
 
 /* The arguments from the i-th on, as they came. */
@@ -170,12 +184,17 @@ static struct slice args_from(const struct sio_event *e, size_t i)
 {
 	const char *end = e->args_json.p + e->args_json.len;
 
-	return i < e->n_args ? slice_of(e->args[i].p, (size_t)(end - e->args[i].p)) : slice_of(NULL, 0);
+	return i < e->n_args ? slice_of(e->args[i].p, (size_t)(end - e->args[i].p))
+			     : slice_of(NULL, 0);
 }
 
-static void say(struct sio_socket *socket, struct slice room, const struct sio_event *e, bool to_sender)
+static void say(struct sio_socket *socket, struct slice room, const struct sio_event *e,
+		bool to_sender)
 {
-	struct sio_message m = { .name = slice_str("said"), .args = args_from(e, 1), .attachments = e->attachments, .n_attachments = e->n_attachments };
+	struct sio_message m = { .name = slice_str("said"),
+				 .args = args_from(e, 1),
+				 .attachments = e->attachments,
+				 .n_attachments = e->n_attachments };
 	uint64_t self = sio_id(socket);
 	int rc = sio_emit_rooms(sio_socket_nsp(socket), &room, 1, &self, to_sender ? 0 : 1, &m);
 
@@ -189,7 +208,8 @@ static void on_event(void *ctx, struct sio_socket *socket, const struct sio_even
 	struct slice room = slice_of(NULL, 0);
 	int rc = 0;
 
-	if (e->n_args && json_kind(e->args[0]) == '"' && json_string(e->args[0], &echo->arena, &room))
+	if (e->n_args && json_kind(e->args[0]) == '"' &&
+	    json_string(e->args[0], &echo->arena, &room))
 		return;
 	if (slice_is(e->name, "message")) {
 		emit(socket, "message-back", e->args_json, e);
@@ -211,7 +231,9 @@ static void on_event(void *ctx, struct sio_socket *socket, const struct sio_even
 	} else if (slice_is(e->name, "kick")) {
 		sio_disconnect(socket, e->n_args && slice_is(e->args[0], "true"));
 	} else if (slice_is(e->name, "ask")) {
-		struct sio_message m = { .name = slice_str("question"), .args = e->args_json, .attachments = e->attachments,
+		struct sio_message m = { .name = slice_str("question"),
+					 .args = e->args_json,
+					 .attachments = e->attachments,
 					 .n_attachments = e->n_attachments };
 
 		rc = sio_emit_with_ack(socket, &m, ASK_TIMEOUT_MS, on_answer, NULL);
@@ -231,7 +253,8 @@ static void on_custom_event(void *ctx, struct sio_socket *socket, const struct s
 static void on_disconnect(void *ctx, struct sio_socket *socket, const char *reason)
 {
 	(void)ctx;
-	log_debug("echo", LOG_FIELDS(LOG_STR("sid", sio_sid(socket)), LOG_STR("reason", reason)), "socket disconnected");
+	log_debug("echo", LOG_FIELDS(LOG_STR("sid", sio_sid(socket)), LOG_STR("reason", reason)),
+		  "socket disconnected");
 }
 
 static const struct sio_nsp_ops main_ops = { on_connect, on_event, NULL, on_disconnect };
@@ -262,17 +285,20 @@ static int start(struct echo *echo, const struct setup *setup, bool engine, stru
 		rc = net_new(&echo->net, echo->loop, &setup->net, &engine_ops, echo, err);
 	} else {
 		rc = sio_new(&echo->sio, echo->loop, &setup->sio);
-		if (!rc && (!sio_namespace(echo->sio, "/", &main_ops, echo) || !sio_namespace(echo->sio, "/custom", &custom_ops, echo)))
+		if (!rc && (!sio_namespace(echo->sio, "/", &main_ops, echo) ||
+			    !sio_namespace(echo->sio, "/custom", &custom_ops, echo)))
 			rc = PARLANCE_ENOMEM;
 		if (!rc)
-			rc = net_new(&echo->net, echo->loop, &setup->net, sio_session_ops(), echo->sio, err);
+			rc = net_new(&echo->net, echo->loop, &setup->net, sio_session_ops(),
+				     echo->sio, err);
 	}
 	return rc ? rc : setup_listen(setup, echo->net, err);
 }
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: echo-server --port N [--ping-interval MS] [--ping-timeout MS] [--engine] [--set section.option=value]…\n");
+	(void)fprintf(stderr, "usage: echo-server --port N [--ping-interval MS] [--ping-timeout "
+			      "MS] [--engine] [--set section.option=value]…\n");
 	return 2;
 }
 
@@ -294,9 +320,12 @@ static bool override(char **overrides, size_t *n, const char *name, const char *
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' },          { "ping-interval", required_argument, NULL, 'i' },
-		{ "ping-timeout", required_argument, NULL, 't' },  { "engine", no_argument, NULL, 'e' },
-		{ "set", required_argument, NULL, 's' },           { NULL, 0, NULL, 0 },
+		{ "port", required_argument, NULL, 'p' },
+		{ "ping-interval", required_argument, NULL, 'i' },
+		{ "ping-timeout", required_argument, NULL, 't' },
+		{ "engine", no_argument, NULL, 'e' },
+		{ "set", required_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct signal_watch *term = NULL;
 	struct signal_watch *interrupt = NULL;
@@ -320,7 +349,8 @@ int main(int argc, char **argv)
 			ok = override(overrides, &n_overrides, "engine.ping_timeout_ms=", optarg);
 		else if (c == 'e')
 			engine = true;
-		else if (c == 's' && strncmp(optarg, "listener.", 9) == 0)
+		else if (c == 's' && strncmp(optarg, "listener.", 9) == 0 &&
+			 strcspn(optarg + 9, ".") > strcspn(optarg + 9, "="))
 			ok = override(overrides, &n_overrides, "listener.main.", optarg + 9);
 		else if (c == 's')
 			ok = override(overrides, &n_overrides, "", optarg);
@@ -343,7 +373,8 @@ int main(int argc, char **argv)
 	setup_files(&setup);
 	if (loop_new(&echo.loop) || start(&echo, &setup, engine, &err))
 		goto out;
-	if (signal_watch_new(&term, echo.loop, SIGTERM, on_signal, &echo) || signal_watch_new(&interrupt, echo.loop, SIGINT, on_signal, &echo))
+	if (signal_watch_new(&term, echo.loop, SIGTERM, on_signal, &echo) ||
+	    signal_watch_new(&interrupt, echo.loop, SIGINT, on_signal, &echo))
 		goto out;
 	(void)printf("listening on 127.0.0.1:%d\n", net_listener_port(echo.net, 0));
 	(void)fflush(stdout);

@@ -51,12 +51,13 @@ static void check_memory(const struct ws_reader *r)
 static int read_piece(struct ws_reader *r, const uint8_t *data, size_t len, struct strbuf *events)
 {
 	char *exact = malloc(len);
-	struct slice in = slice_of(exact, len);
 	struct ws_event event;
+	struct slice in;
 	int rc;
 
 	CHECK(exact);
 	memcpy(exact, data, len);
+	in = slice_of(exact, len);
 	while ((rc = ws_read(r, &in, &event)) == 0) {
 		check_event(&event);
 		strbuf_printf(events, "%d %d %zu ", event.opcode, event.status, event.payload.len);

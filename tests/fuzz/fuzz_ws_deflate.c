@@ -64,7 +64,7 @@ static void check_offers(struct slice offers)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *exact = malloc(size ? size : 1);
+	char *exact = calloc(1, size ? size : 1);
 	struct slice bytes = slice_of(exact, size);
 
 	CHECK(exact);
