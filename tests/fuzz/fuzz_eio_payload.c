@@ -27,7 +27,7 @@ static void check_packet(const struct eio_packet *packet)
 /* The encoded payload holds these packets and no more. */
 static void check_again(const struct strbuf *payload, const struct eio_packet *packets, size_t n)
 {
-	char *exact = malloc(payload->len);
+	char *exact = calloc(1, payload->len);
 	struct slice rest = slice_of(exact, payload->len);
 	struct eio_packet packet;
 
@@ -44,7 +44,7 @@ static void check_again(const struct strbuf *payload, const struct eio_packet *p
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *exact = malloc(size ? size : 1);
+	char *exact = calloc(1, size ? size : 1);
 	struct eio_packet *packets = calloc(size + 1, sizeof(*packets));
 	struct slice rest = slice_of(exact, size);
 	struct strbuf payload;
