@@ -6,6 +6,8 @@
 #include <getopt.h>
 #include <signal.h>
 
+#include "config.h"
+
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/options.h"
