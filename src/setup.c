@@ -95,6 +95,7 @@ static int fill(struct setup *s, struct strbuf *errors)
 	s->sio.authorize_timeout_ms = (uint32_t)k->authorize_timeout_ms;
 	s->sio.max_namespaces = (uint32_t)k->max_namespaces;
 	s->sio.max_rooms = (uint32_t)k->max_rooms;
+	s->sio.max_pending_acks = (uint32_t)k->max_pending_acks;
 	s->sio.max_attachments = (uint32_t)k->max_attachments;
 	s->sio.max_attachment_bytes = (uint64_t)k->max_attachment_bytes;
 

@@ -49,7 +49,7 @@ static const struct conf_option listener_options[] = {
 		 "connections (SO_REUSEPORT)." },
 	{ ROW(listener, proxy_protocol), .type = CONF_BOOL, .def = "no",
 	  .doc = "Every connection begins with a PROXY protocol header (version 1 or 2) that names "
-		 "the client; for listeners that only a proxy can reach." },
+		 "the client; needs limits.trusted_proxies, and refuses peers that are not in it." },
 	{ ROW(listener, tls_cert), .type = CONF_STRING, .def = "", .max = 4095,
 	  .doc = "Certificate chain in PEM; with it the listener speaks TLS only." },
 	{ ROW(listener, tls_key), .type = CONF_STRING, .def = "", .max = 4095,
@@ -94,6 +94,9 @@ static const struct conf_option socket_options[] = {
 	  .doc = "Namespaces that one session may join." },
 	{ ROW(socket, max_rooms), .type = CONF_INT, .def = "1000", .min = 2, .max = 1000000,
 	  .doc = "Rooms that one socket may be in." },
+	{ ROW(socket, max_pending_acks), .type = CONF_INT, .def = "1000", .min = 1, .max = 100000,
+	  .doc = "Acknowledgements that one socket may owe; further events that ask for one are not "
+		 "sent." },
 	{ ROW(socket, max_attachments), .type = CONF_INT, .def = "10", .min = 0, .max = 1024,
 	  .doc = "Binary attachments of one packet; a packet that announces more closes the "
 		 "session." },
@@ -118,10 +121,12 @@ static const struct conf_option cors_options[] = {
 
 static const struct conf_option limits_options[] = {
 	{ ROW(limits, max_connections), .type = CONF_INT, .def = "10000", .min = 1, .max = 1000000,
-	  .doc = "Connections at a time; the process needs as many open files, and 64 more. Beyond "
-		 "it handshakes are answered with 503." },
+	  .doc = "Connections at a time, and sessions at a time; the process needs as many open "
+		 "files, and 256 more. Beyond it handshakes are answered with 503." },
 	{ ROW(limits, max_connections_per_address), .type = CONF_INT, .def = "0", .min = 0,
-	  .max = 1000000, .doc = "Connections at a time from one client address; 0 is no limit." },
+	  .max = 1000000,
+	  .doc = "Connections at a time, and sessions at a time, from one client address (IPv6: one "
+		 "/64 network); 0 is no limit." },
 	{ ROW(limits, handshakes_per_second_per_address), .type = CONF_INT, .def = "0", .min = 0,
 	  .max = 1000000,
 	  .doc = "New sessions per second from one client address; beyond it handshakes are "
@@ -153,8 +158,9 @@ static const struct conf_option limits_options[] = {
 	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
 	  .doc = "A client for whom more than this waits is disconnected at once." },
 	{ ROW(limits, trusted_proxies), .type = CONF_LIST, .def = "",
-	  .doc = "Addresses or networks (10.0.0.0/8, ::1, unix) whose X-Forwarded-For header is "
-		 "believed; limits per address do not count them." },
+	  .doc = "Addresses or networks (10.0.0.0/8, ::1, unix) whose X-Forwarded-For, "
+		 "X-Forwarded-Proto and PROXY headers are believed; limits per address do not "
+		 "count them." },
 };
 
 #define SECTION(id, is_named, implicit_name, text)                                              \
@@ -214,6 +220,12 @@ int options_check(const struct conf *conf, struct strbuf *errors)
 		    errors, &rc,
 		    "[limits] queue_high_bytes, queue_soft_bytes and queue_hard_bytes must ascend");
 	for (size_t i = 0; (listener = conf_get_nth(conf, "listener", i, &name)); i++) {
+		if (listener->proxy_protocol && !limits->trusted_proxies.n) {
+			strbuf_printf(errors,
+				      "[listener %s] proxy_protocol needs [limits] trusted_proxies\n",
+				      name);
+			rc = PARLANCE_EINVAL;
+		}
 		if (!listener->tls_cert[0] != !listener->tls_key[0]) {
 			strbuf_printf(errors, "[listener %s] tls_cert and tls_key go together\n",
 				      name);

@@ -44,6 +44,7 @@ struct options_socket {
 	int64_t authorize_timeout_ms;
 	int64_t max_namespaces;
 	int64_t max_rooms;
+	int64_t max_pending_acks;
 	int64_t max_attachments;
 	int64_t max_attachment_bytes;
 };

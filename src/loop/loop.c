@@ -147,7 +147,10 @@ uint64_t loop_now_ms(const struct loop *loop)
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
 		      void (*fn)(struct timer *timer))
 {
-	timer_start_at(&loop->wheel, timer, uv_now(&loop->uv) + delay_ms, fn);
+	timer_start_at(&loop->wheel, timer,
+		       uv_now(&loop->uv) +
+			       (delay_ms < LOOP_DELAY_MAX_MS ? delay_ms : LOOP_DELAY_MAX_MS),
+		       fn);
 }
 
 void loop_timer_start_at(struct loop *loop, struct timer *timer, uint64_t due_ms,

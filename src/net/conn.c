@@ -6,13 +6,11 @@
  * connection's state says, and tells the end. All output and every close happen at the end of the
  * turn.
  */
-#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/private.h"
 #include "base/err.h"
-#include "wire/proxy.h"
 
 /* How long a connection that we close may take to flush and to answer our Close frame. */
 #define CLOSE_TIMEOUT_MS 5000
@@ -56,8 +54,7 @@ static void leave_session(struct conn *c)
 		session_conn_gone(s, c);
 }
 
-/* The socket is closed, or will be without us: nobody may touch the wsi any more. */
-static void conn_gone(struct conn *c)
+void conn_gone(struct conn *c)
 {
 	if (c->state == CONN_GONE)
 		return;
@@ -68,7 +65,7 @@ static void conn_gone(struct conn *c)
 	leave_session(c);
 }
 
-static void conn_free(struct conn *c)
+void conn_free(struct conn *c)
 {
 	struct net *net = c->net;
 
@@ -189,20 +186,20 @@ static size_t gather(struct conn *c, unsigned char *out)
 bool conn_take_queue(struct conn *c)
 {
 	struct outq *q = &c->session->outq;
-	size_t deflate_from = c->ws->deflate ? c->net->config->compression_threshold_bytes
-					     : SIZE_MAX;
 	size_t before = q->bytes;
 	char *room;
 
 	if (!q->count)
 		return true;
-	if (c->blocked || q->bytes > NET_GATHER_BYTES || (q->head_done && c->out.len))
+	/* Compressed, a frame may be longer than it counted for. */
+	if (c->blocked || c->ws->deflate || q->bytes > NET_GATHER_BYTES ||
+	    (q->head_done && c->out.len))
 		return false;
 	room = strbuf_reserve(&c->out, NET_GATHER_BYTES);
 	if (!room)
 		return false;
 	strbuf_commit(&c->out,
-		      outq_take_ws(q, (unsigned char *)room, NET_GATHER_BYTES, deflate_from));
+		      outq_take_ws(q, (unsigned char *)room, NET_GATHER_BYTES, SIZE_MAX));
 	session_sent(c->session, before);
 	return !q->count;
 }
@@ -213,9 +210,15 @@ static bool write_out(struct conn *c)
 	unsigned char *buf = c->net->gather + LWS_PRE;
 	size_t n;
 
-	while (!lws_partial_buffered(c->wsi) && (n = gather(c, buf)))
+	if (!strbuf_ok(&c->out))
+		return false;
+	while (!lws_partial_buffered(c->wsi) && (n = gather(c, buf))) {
 		if (lws_write(c->wsi, buf, n, LWS_WRITE_RAW) < 0)
 			return false;
+		if (c->state == CONN_CLOSING) /* it still takes something: give it time for more */
+			loop_timer_start(c->net->loop, &c->timer, CLOSE_TIMEOUT_MS,
+					 on_close_timeout);
+	}
 	c->blocked = lws_partial_buffered(c->wsi);
 	if (c->blocked)
 		lws_callback_on_writable(c->wsi);
@@ -247,6 +250,8 @@ static void take_input(struct conn *c, struct slice *in)
 	switch (c->state) {
 	case CONN_HEAD:
 		rc = http_parse(*in, config->max_header_bytes, &request);
+		free(c->cors_origin); /* of the request before */
+		c->cors_origin = NULL;
 		if (rc == PARLANCE_EAGAIN) {
 			if (!c->head_begun && in->len)
 				conn_deadline(c, config->header_timeout_ms);
@@ -255,6 +260,7 @@ static void take_input(struct conn *c, struct slice *in)
 		}
 		if (rc) {
 			c->keep_alive = false;
+			c->head_only = false;
 			if (rc == PARLANCE_ETOOBIG)
 				http_answer_text(c, 431, "The request's head is too large\n", NULL);
 			else
@@ -334,181 +340,32 @@ static void input(struct conn *c, void *p, size_t len)
 	free(owned);
 }
 
-/* Acceptance */
-
-static void count_address(struct conn *c, const struct ip_addr *ip)
-{
-	static const struct ip_addr nobody;
-	struct net *net = c->net;
-	enum limit_verdict v;
-
-	limits_disconnect(&net->limits, &c->address, loop_now_ms(net->loop));
-	/* A Unix socket's peer has no address to be counted by; trusted proxies stand for many. */
-	if (memcmp(ip, &nobody, sizeof(nobody)) == 0 ||
-	    ip_net_has(net->config->trusted_proxies, net->config->n_trusted_proxies, ip))
-		return;
-	v = limits_connect(&net->limits, ip, &c->address);
-	if (v > c->over_limit)
-		c->over_limit = (uint8_t)v;
-}
-
-void conn_set_client(struct conn *c, const struct ip_addr *ip)
-{
-	count_address(c, ip);
-}
-
-/* Hands the socket to libwebsockets. */
-static void adopt(struct conn *c)
-{
-	struct net *net = c->net;
-	lws_adopt_desc_t d = {
-		.vh = c->listener->vhost,
-		.type = LWS_ADOPT_SOCKET | (c->listener->tls ? LWS_ADOPT_ALLOW_SSL : 0),
-		.fd.sockfd = c->fd,
-		.opaque = c,
-	};
-
-	if (c->state == CONN_PROXY)
-		conn_set_state(c, CONN_HEAD);
-	net->adopting = c;
-	if (lws_adopt_descriptor_vhost_via_info(&d)) {
-		net->adopting = NULL;
-		return;
-	}
-	/* It has closed the socket. Was there a wsi already, WSI_DESTROY has freed the connection
-	 * or will. */
-	if (net->adopting && !c->has_wsi) {
-		conn_gone(c);
-		conn_free(c);
-	}
-	net->adopting = NULL;
-}
-
-static void refuse_proxy(struct conn *c)
-{
-	static struct log_rate rate = LOG_RATE(5, 10000);
-	uint32_t suppressed;
-
-	if (log_rate_allow(&rate, &suppressed))
-		log_warn("listener",
-			 LOG_FIELDS(LOG_STR("listener", c->listener->name),
-				    LOG_UINT("suppressed", suppressed)),
-			 "connection refused (no PROXY header, though proxy_protocol is on)");
-	conn_kill(c);
-}
-
-static void on_proxy_readable(struct io *io, unsigned int events, void *arg)
-{
-	struct conn *c = arg;
-	char buf[PROXY_HEADER_MAX];
-	struct proxy_header header;
-	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_PEEK);
-	int err;
-
-	(void)io;
-	(void)events;
-	if (c->state != CONN_PROXY || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-		return;
-	if (n <= 0) {
-		conn_kill(c);
-		return;
-	}
-	err = proxy_parse(slice_of(buf, (size_t)n), &header);
-	if (err == PARLANCE_EAGAIN && (uint64_t)n > c->body_left) {
-		/* Wake only for more than was peeked at; woken by less, the peer has closed. */
-		int low_mark = (int)n + 1;
-
-		c->body_left = (uint64_t)n;
-		if (setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &low_mark, sizeof(low_mark)) == 0)
-			return;
-	}
-	if (err || recv(c->fd, buf, header.len, 0) != (ssize_t)header.len) {
-		refuse_proxy(c);
-		return;
-	}
-	io_close(&c->io);
-	c->body_left = 0;
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){ 1 }, sizeof(int));
-	if (!header.local)
-		c->peer = header.client;
-	count_address(c, &c->peer);
-	if (c->over_limit == LIMIT_CLOSE)
-		conn_kill(c);
-	else
-		adopt(c);
-}
-
-static void log_refused(struct conn *c)
-{
-	static struct log_rate rate = LOG_RATE(5, 10000);
-	char text[IP_TEXT_MAX];
-	uint32_t suppressed;
-
-	c->net->stats.refused_limit++;
-	ip_format(&c->peer, text);
-	if (log_rate_allow(&rate, &suppressed))
-		log_warn("limits",
-			 LOG_FIELDS(LOG_STR("address", text),
-				    LOG_UINT("connections", c->net->n_conns),
-				    LOG_UINT("suppressed", suppressed)),
-			 "connection refused (over limits.max_connections or "
-			 "limits.max_connections_per_address)");
-}
-
-void conn_accept(struct net *net, struct listener *listener, int fd, const struct ip_addr *peer)
-{
-	struct conn *c = calloc(1, sizeof(*c));
-
-	if (!c) {
-		close(fd);
-		return;
-	}
-	c->net = net;
-	c->listener = listener;
-	c->fd = fd;
-	c->peer = *peer;
-	c->state = listener->proxy_protocol ? CONN_PROXY : CONN_HEAD;
-	c->over_limit = (uint8_t)limits_total(&net->limits, net->n_conns);
-	c->reading = true;
-	c->head_begun = true;
-	strbuf_init(&c->rx, SIZE_MAX / 2);
-	strbuf_init(&c->out, SIZE_MAX / 2);
-	list_push_back(&net->conns, &c->node);
-	net->n_conns++;
-	net->stats.accepted++;
-	if (!listener->proxy_protocol)
-		count_address(c, &c->peer);
-	if (c->over_limit == LIMIT_CLOSE) {
-		log_refused(c);
-		conn_gone(c);
-		conn_free(c);
-		close(fd);
-		return;
-	}
-	conn_deadline(c, net->config->header_timeout_ms);
-	if (!listener->proxy_protocol)
-		adopt(c);
-	else if (io_open(&c->io, net->loop, fd, IO_READ, on_proxy_readable, c))
-		conn_kill(c);
-}
-
 /* The end of a turn, and the callback */
 
-static void close_unadopted(struct conn *c)
+/* The end of our output: for TLS a close_notify (RFC 8446 section 6.1), for TCP a FIN. */
+static void say_goodbye(struct conn *c)
 {
-	int fd = c->fd;
+	if (c->listener->tls) {
+		SSL *ssl = lws_get_ssl(c->wsi);
 
-	conn_gone(c);
-	conn_free(c);
-	close(fd);
+		if (ssl && SSL_is_init_finished(ssl))
+			(void)SSL_shutdown(ssl);
+	}
+	(void)shutdown(c->fd, SHUT_WR);
 }
 
 void conn_end_of_turn(struct conn *c)
 {
 	if (!c->has_wsi) { /* it never got as far as libwebsockets */
-		close_unadopted(c);
+		int fd = c->fd;
+
+		conn_gone(c);
+		conn_free(c);
+		close(fd);
 		return;
 	}
+	if (c->yielding && !c->kill)
+		return;
 	if (c->kill || !write_out(c)) {
 		leave_session(c);
 		/* Closes at once, and calls back with RAW_CLOSE. */
@@ -519,7 +376,7 @@ void conn_end_of_turn(struct conn *c)
 		return;
 	if (c->state == CONN_CLOSING && !c->close_sent && !c->fin_sent) {
 		c->fin_sent = true;
-		(void)shutdown(c->fd, SHUT_WR);
+		say_goodbye(c);
 		loop_timer_start(c->net->loop, &c->timer, LINGER_MS, on_close_timeout);
 	}
 	/* A request that came while the one before was not yet answered. */
@@ -553,8 +410,20 @@ int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		return 0;
 	case LWS_CALLBACK_RAW_WRITEABLE:
 		c = lws_get_opaque_user_data(wsi);
-		if (c && c->wsi)
+		if (!c || !c->wsi)
+			return 0;
+		c->yielding = c->blocked;
+		if (c->blocked) {
+			/* The client has taken something. Before more is written, what it sent
+			 * meanwhile is read: pongs, and a wish that all this may stop. */
+			c->blocked = false;
+			if (c->session)
+				c->session->sent_since_ping = true;
+			conn_update_reading(c);
+			lws_callback_on_writable(wsi);
+		} else {
 			conn_mark_busy(c);
+		}
 		return 0;
 	case LWS_CALLBACK_RAW_CLOSE:
 		c = lws_get_opaque_user_data(wsi);

@@ -4,6 +4,8 @@
  * HTTP: which request this is, whether it may, and the answers. The endpoint is one path; its
  * requests are handshakes, polls, posts and upgrades of Engine.IO.
  */
+#include <strings.h>
+
 #include "net/private.h"
 #include "base/base64.h"
 #include "base/err.h"
@@ -69,6 +71,8 @@ void http_answer(struct conn *c, const struct http_answer *a)
 {
 	struct strbuf *out = &c->out;
 
+	if (c->net->shutting_down)
+		c->keep_alive = false;
 	strbuf_printf(out, "HTTP/1.1 %u %s\r\nConnection: %s\r\nCache-Control: no-store\r\n",
 		      a->status, status_text(a->status), c->keep_alive ? "keep-alive" : "close");
 	if (a->status != 204)
@@ -79,7 +83,8 @@ void http_answer(struct conn *c, const struct http_answer *a)
 	if (a->headers)
 		strbuf_append_str(out, a->headers);
 	strbuf_append_str(out, "\r\n");
-	strbuf_append_slice(out, a->body);
+	if (!c->head_only)
+		strbuf_append_slice(out, a->body);
 	if (!strbuf_ok(out)) {
 		conn_kill(c);
 		return;
@@ -113,16 +118,20 @@ void http_answer_error(struct conn *c, enum eio_error error)
 	http_answer(c, &a);
 }
 
-/* A page that we served ourselves: its origin's authority is the Host it asked. */
-static bool same_origin(const struct http_request *r, struct slice origin)
+/* A page that we served ourselves: its origin is the scheme and the Host by which we are asked. */
+static bool same_origin(const struct conn *c, const struct http_request *r, struct slice origin)
 {
 	struct slice host = http_header(r, "host");
-	const char *authority = memmem(origin.p, origin.len, "://", 3);
+	bool secure = c->listener->tls;
+	const char *scheme;
+	size_t len;
 
-	if (!authority || !host.len)
-		return false;
-	authority += 3;
-	return slice_eq(host, slice_of(authority, origin.len - (size_t)(authority - origin.p)));
+	if (!secure && conn_trusts(c, &c->peer))
+		secure = slice_is(http_header(r, "x-forwarded-proto"), "https");
+	scheme = secure ? "https://" : "http://";
+	len = strlen(scheme);
+	return host.len && origin.len > len && memcmp(origin.p, scheme, len) == 0 &&
+	       slice_eq(host, slice_of(origin.p + len, origin.len - len));
 }
 
 /* Whether the page that asks may; the origin is kept for the answer. */
@@ -133,8 +142,6 @@ static bool origin_ok(struct conn *c, const struct http_request *r)
 	struct slice origin = http_header(r, "origin");
 	uint32_t suppressed;
 
-	free(c->cors_origin);
-	c->cors_origin = NULL;
 	if (!origin.p) {
 		if (!config->allow_no_origin && log_rate_allow(&rate, &suppressed))
 			log_warn("cors", LOG_FIELDS(LOG_UINT("suppressed", suppressed)),
@@ -142,7 +149,7 @@ static bool origin_ok(struct conn *c, const struct http_request *r)
 				 "would allow it)");
 		return config->allow_no_origin;
 	}
-	if (same_origin(r, origin) ||
+	if (same_origin(c, r, origin) ||
 	    origin_allowed(config->cors_origins, config->n_cors_origins, origin)) {
 		c->cors_origin = strndup(origin.p, origin.len);
 		return c->cors_origin != NULL;
@@ -156,19 +163,21 @@ static bool origin_ok(struct conn *c, const struct http_request *r)
 	return false;
 }
 
-/* The client's address, behind trusted proxies too; it is the one that limits count. */
+/* The client's address, behind trusted proxies too; it is the one that limits count. Each proxy adds
+ * to the end of the list: an entry, or a line of its own. */
 static struct ip_addr client_address(struct conn *c, const struct http_request *r)
 {
 	const struct net_config *config = c->net->config;
-	struct slice forwarded = http_header(r, "x-forwarded-for");
 	struct ip_addr client = c->peer;
 
-	if (!forwarded.p ||
-	    !ip_net_has(config->trusted_proxies, config->n_trusted_proxies, &c->peer))
-		return client;
-	client = forwarded_client(forwarded, config->trusted_proxies, config->n_trusted_proxies,
-				  &c->peer);
-	if (memcmp(&client, &c->peer, sizeof(client)) != 0)
+	for (size_t i = r->n_headers; i-- > 0 && conn_trusts(c, &client);) {
+		const struct http_header *h = &r->headers[i];
+
+		if (h->name.len == 15 && strncasecmp(h->name.p, "x-forwarded-for", 15) == 0)
+			client = forwarded_client(h->value, config->trusted_proxies,
+						  config->n_trusted_proxies, &client);
+	}
+	if (conn_trusts(c, &c->peer))
 		conn_set_client(c, &client);
 	return client;
 }
@@ -204,38 +213,53 @@ static struct handshake *read_handshake(struct conn *c, const struct http_reques
 		h->view.origin = keep(&to, origin);
 		h->view.token = keep(&to, token);
 		h->view.secure = c->listener->tls;
-		ip_format(client, h->address);
-		h->view.address = h->address;
+		h->view.address = "unix";
+		if (!ip_is_unset(client)) {
+			ip_format(client, h->address);
+			h->view.address = h->address;
+		}
 	}
 	return h;
 }
 
-/* May this client open a session now? False: it was answered. */
+static void refuse_overload(struct conn *c)
+{
+	static struct log_rate rate = LOG_RATE(5, 10000);
+	struct net *net = c->net;
+	char retry_after[40];
+	uint32_t suppressed;
+
+	net->stats.refused_limit++;
+	if (!net->shutting_down && log_rate_allow(&rate, &suppressed))
+		log_warn("limits",
+			 LOG_FIELDS(LOG_UINT("connections", net->n_conns),
+				    LOG_UINT("sessions", net->sessions.count),
+				    LOG_UINT("suppressed", suppressed)),
+			 "handshake refused (over limits.max_connections or "
+			 "limits.max_connections_per_address)");
+	(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n",
+		       RETRY_AFTER_OVERLOAD_S);
+	c->keep_alive = false;
+	http_answer_text(c, 503, "Too many connections\n", retry_after);
+}
+
+/* May this client open a session now? False: it was answered. Sessions count like connections,
+ * because a polling client needs none between two requests. */
 static bool admit(struct conn *c)
 {
+	struct net *net = c->net;
 	char retry_after[40];
 	uint32_t seconds;
 
-	if (c->net->shutting_down || c->over_limit > LIMIT_OK) {
-		static struct log_rate rate = LOG_RATE(5, 10000);
-		uint32_t suppressed;
-
-		c->net->stats.refused_limit++;
-		if (!c->net->shutting_down && log_rate_allow(&rate, &suppressed))
-			log_warn("limits",
-				 LOG_FIELDS(LOG_UINT("connections", c->net->n_conns),
-					    LOG_UINT("suppressed", suppressed)),
-				 "handshake refused (over limits.max_connections or "
-				 "limits.max_connections_per_address)");
-		(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n",
-			       RETRY_AFTER_OVERLOAD_S);
-		c->keep_alive = false;
-		http_answer_text(c, 503, "Too many connections\n", retry_after);
+	if (net->shutting_down || c->total_verdict > LIMIT_OK || c->address_verdict > LIMIT_OK ||
+	    net->sessions.count >= net->config->max_connections ||
+	    (c->address && !limits_session_ok(&net->limits, c->address))) {
+		refuse_overload(c);
 		return false;
 	}
 	if (c->address &&
-	    !limits_handshake(&c->net->limits, c->address, loop_now_ms(c->net->loop), &seconds)) {
-		c->net->stats.refused_limit++;
+	    !limits_handshake(&net->limits, c->address, loop_now_ms(net->loop), &seconds)) {
+		net->stats.refused_limit++;
 		(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %u\r\n", seconds);
 		http_answer_text(c, 429, "Too many handshakes\n", retry_after);
 		return false;
@@ -380,7 +404,7 @@ static void poll_or_post(struct conn *c, const struct http_request *r, const str
 		if (!admit(c))
 			return;
 		h = read_handshake(c, r, q->token, client);
-		if (!h || session_open(c->net, h, NULL, &s)) {
+		if (!h || session_open(c->net, h, c, false, &s)) {
 			http_answer_text(c, 503, "Out of memory\n", NULL);
 			return;
 		}
@@ -412,6 +436,7 @@ void http_request(struct conn *c, const struct http_request *r)
 	/* A body stays unread behind any answer but that of a POST that is taken; then this is
 	 * the connection's last request. */
 	c->keep_alive = r->keep_alive && !has_body;
+	c->head_only = r->method == HTTP_HEAD;
 	if (!path_ok(c->net, r->path)) {
 		http_answer_text(c, 404, "Not found\n", NULL);
 		return;

@@ -95,7 +95,7 @@ static void refill(const struct limits *l, struct address *a, uint64_t now_ms)
 static void forget_if_idle(struct limits *l, struct address *a, uint64_t now_ms)
 {
 	refill(l, a, now_ms);
-	if (a->connections || a->tokens < l->handshake_burst)
+	if (a->connections || a->sessions || a->tokens < l->handshake_burst)
 		return;
 	CHECK(map_del(l->addresses, a->ip.b, sizeof(a->ip.b)) == a);
 	free(a);
@@ -111,6 +111,30 @@ void limits_disconnect(struct limits *l, struct address **ap, uint64_t now_ms)
 	CHECK(a->connections);
 	a->connections--;
 	forget_if_idle(l, a, now_ms);
+}
+
+void limits_session_opened(struct address *a, struct address **out)
+{
+	*out = a;
+	if (a)
+		a->sessions++;
+}
+
+void limits_session_closed(struct limits *l, struct address **ap, uint64_t now_ms)
+{
+	struct address *a = *ap;
+
+	if (!a)
+		return;
+	*ap = NULL;
+	CHECK(a->sessions);
+	a->sessions--;
+	forget_if_idle(l, a, now_ms);
+}
+
+bool limits_session_ok(const struct limits *l, const struct address *a)
+{
+	return !l->max_per_address || a->sessions < l->max_per_address;
 }
 
 bool limits_handshake(struct limits *l, struct address *a, uint64_t now_ms, uint32_t *retry_after_s)
@@ -140,7 +164,7 @@ void limits_sweep(struct limits *l, uint64_t now_ms)
 	if (!idle)
 		return;
 	while ((a = map_next(l->addresses, &pos)))
-		if (!a->connections)
+		if (!a->connections && !a->sessions)
 			idle[n++] = a;
 	for (size_t i = 0; i < n; i++)
 		forget_if_idle(l, idle[i], now_ms);

@@ -28,6 +28,7 @@ enum limit_verdict {
 struct address {
 	struct ip_addr ip;
 	uint32_t connections;
+	uint32_t sessions;
 	double tokens;
 	uint64_t refilled_ms;
 };
@@ -54,6 +55,14 @@ enum limit_verdict limits_connect(struct limits *l, const struct ip_addr *ip, st
 
 /** A connection is gone. Clears the pointer; harmless on NULL. */
 void limits_disconnect(struct limits *l, struct address **address, uint64_t now_ms);
+
+/** A session was opened by a connection of this address (NULL: exempt): *out holds it until
+ * limits_session_closed, which clears the pointer and is harmless on NULL. */
+void limits_session_opened(struct address *address, struct address **out);
+void limits_session_closed(struct limits *l, struct address **address, uint64_t now_ms);
+
+/** May the address, with the sessions it has, have another? */
+bool limits_session_ok(const struct limits *l, const struct address *address);
 
 /** May the address open another session now? Takes a token; *retry_after_s says when the next
  * comes when it may not. */

@@ -78,11 +78,15 @@ static void on_readable(struct io *io, unsigned int events, void *arg)
 		int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
-			if (errno == EINTR || errno == ECONNABORTED)
-				continue;
-			if (errno != EAGAIN)
+			if (errno == EAGAIN)
+				return;
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM) {
 				pause_accepting(l, errno);
-			return;
+				return;
+			}
+			/* The connection's own error, reported here (accept(2)): on to the next. */
+			continue;
 		}
 		if (!l->unix_peer)
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -137,6 +141,7 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 				  .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
+	struct addrinfo *chosen;
 	char host[256];
 	size_t len = colon ? (size_t)(colon - address) : 0;
 	const char *why = NULL;
@@ -162,7 +167,18 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 			      gai_strerror(rc));
 		return PARLANCE_EINVAL;
 	}
-	l->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	chosen = found;
+	/* Of all addresses the IPv6 one stands for both families, where there is IPv6. */
+	for (struct addrinfo *ai = found; !len && ai; ai = ai->ai_next)
+		if (ai->ai_family == AF_INET6)
+			chosen = ai;
+	l->fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0 && chosen != found) {
+		chosen = found;
+		l->fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	}
+	if (l->fd >= 0 && chosen->ai_family == AF_INET6 && !len)
+		(void)setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int));
 	if (l->fd < 0)
 		why = "socket";
 	else if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0)
@@ -170,7 +186,7 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 	else if (reuse_port &&
 		 setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 1 }, sizeof(int)) < 0)
 		why = "SO_REUSEPORT";
-	else if (bind(l->fd, found->ai_addr, found->ai_addrlen) < 0)
+	else if (bind(l->fd, chosen->ai_addr, chosen->ai_addrlen) < 0)
 		why = "bind";
 	freeaddrinfo(found);
 	if (!why)

@@ -112,8 +112,10 @@ void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg),
 	LIST_FOREACH_SAFE (node, next, &net->conns) {
 		struct conn *c = CONTAINER_OF(node, struct conn, node);
 
-		if (c->state == CONN_HEAD || c->state == CONN_PROXY || c->state == CONN_BODY)
+		if (c->state == CONN_PROXY || c->state == CONN_BODY)
 			conn_kill(c);
+		else if (c->state == CONN_HEAD)
+			conn_close(c, WS_NONE);
 	}
 	loop_timer_start(net->loop, &net->shutdown_timer, timeout_ms, on_shutdown_timeout);
 	loop_defer(net->loop, &net->end_of_turn);
@@ -136,6 +138,9 @@ void net_free(struct net **netp)
 		listener_stop(net->listeners[i]);
 	while ((s = idtable_next(&net->sessions, &pos)))
 		session_fail(s, SESSION_SERVER_SHUTDOWN, WS_GOING_AWAY);
+	on_turn_end(&net->end_of_turn);
+	for (struct list *node = net->conns.next; node != &net->conns; node = node->next)
+		conn_kill(CONTAINER_OF(node, struct conn, node));
 	on_turn_end(&net->end_of_turn);
 	/* On a foreign loop the context goes in two steps, and its handles close in between
 	 * (libwebsockets, README.event-libs). */

@@ -2,7 +2,6 @@
 /* Copyright the Parlance authors */
 /* The output queue: a ring that doubles. */
 #include "net/outq.h"
-#include "base/base64.h"
 #include "base/err.h"
 #include "wire/eio.h"
 #include "wire/ws.h"
@@ -222,19 +221,6 @@ size_t outq_take_ws(struct outq *q, unsigned char *out, size_t cap, size_t defla
 	return total;
 }
 
-static size_t write_data(const struct outq_item *item, void *out)
-{
-	size_t n = 0;
-
-	if (item->frame) {
-		memcpy(out, item->frame->data, item->frame->len);
-		n = item->frame->len;
-	}
-	if (item->tail_len)
-		memcpy((char *)out + n, item->tail, item->tail_len);
-	return n + item->tail_len;
-}
-
 size_t outq_polling_size(const struct outq_item *item)
 {
 	return eio_payload_size(is_binary(item), data_len(item));
@@ -242,23 +228,12 @@ size_t outq_polling_size(const struct outq_item *item)
 
 void outq_polling_write(const struct outq_item *item, struct strbuf *payload)
 {
-	size_t len = data_len(item);
-	char *out;
+	struct eio_packet packet = { .type = (enum eio_type)item->type, .binary = is_binary(item) };
 
-	if (payload->len)
-		strbuf_append_char(payload, EIO_SEPARATOR);
-	if (is_binary(item)) {
-		/* A binary frame has no tail: an attachment carries no offset. */
-		out = strbuf_reserve(payload, 1 + base64_encoded_len(len));
-		if (!out)
-			return;
-		out[0] = 'b';
-		strbuf_commit(payload, 1 + base64_encode(item->frame->data, len, out + 1));
-	} else {
-		out = strbuf_reserve(payload, 1 + len);
-		if (!out)
-			return;
-		out[0] = item->type;
-		strbuf_commit(payload, 1 + write_data(item, out + 1));
-	}
+	if (item->frame)
+		packet.data = slice_of(item->frame->data, item->frame->len);
+	eio_payload_append(payload, &packet);
+	/* An attachment carries no offset, so what is base64 has no tail. */
+	if (item->tail_len)
+		strbuf_append(payload, item->tail, item->tail_len);
 }

@@ -102,24 +102,26 @@ struct conn {
 	struct strbuf rx;   /* input that cannot be used yet; in CONN_BODY the body */
 	struct strbuf out;  /* output other than a session's packets */
 	size_t out_done;    /* bytes of it that were written */
-	uint64_t body_left; /* CONN_BODY: declared bytes to come; CONN_PROXY: bytes seen */
+	uint64_t body_left; /* CONN_BODY: declared bytes to come */
+	size_t peeked;      /* CONN_PROXY: bytes of the header seen so far */
 	struct ip_addr peer; /* who connected, or whom the PROXY header named */
 	int fd;
 	uint8_t state;      /* enum conn_state */
-	uint8_t over_limit; /* enum limit_verdict: no handshakes, only requests of sessions */
+	uint8_t total_verdict;   /* enum limit_verdict, by all connections */
+	uint8_t address_verdict; /* likewise, by those of the client's address */
 	bool has_wsi;       /* libwebsockets made one, and frees this connection with it */
 	bool keep_alive;    /* of the current request */
 	bool discard;       /* nothing more is taken from the client */
 	bool head_begun;    /* the head's deadline runs */
+	bool head_only;     /* HEAD: the answer has no body */
 	bool blocked;       /* the socket did not take all; nothing is read meanwhile */
+	bool yielding;      /* after it was blocked, reading comes before the next write */
 	bool reading;
 	bool close_sent;    /* our Close frame is out; the peer's is awaited */
 	bool fin_sent;
 	bool kill;          /* at the end of the turn, without ceremony */
 };
 
-/** Takes over an accepted socket. */
-void conn_accept(struct net *net, struct listener *listener, int fd, const struct ip_addr *peer);
 void conn_set_state(struct conn *conn, enum conn_state state);
 /** Has what is in conn->out and in the session's queue written at the end of the turn. */
 void conn_mark_busy(struct conn *conn);
@@ -133,14 +135,24 @@ MUST_USE bool conn_take_queue(struct conn *conn);
 void conn_kill(struct conn *conn);
 /** The connection is given up unless it has moved on by then. */
 void conn_deadline(struct conn *conn, uint32_t ms);
-/** A trusted proxy named its client: that address is counted from now on. */
-void conn_set_client(struct conn *conn, const struct ip_addr *ip);
 /** Reads on, or stops: a WebSocket whose session has too much waiting is not read. */
 void conn_update_reading(struct conn *conn);
 /** The callback of libwebsockets. */
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
 		  size_t len);
 void conn_end_of_turn(struct conn *conn);
+/** The socket is closed, or will be without us: nobody may touch the wsi any more. */
+void conn_gone(struct conn *conn);
+/** After conn_gone. */
+void conn_free(struct conn *conn);
+
+/* accept.c */
+
+/** Takes over an accepted socket. */
+void conn_accept(struct net *net, struct listener *listener, int fd, const struct ip_addr *peer);
+/** A trusted proxy named its client: that address is counted from now on. */
+void conn_set_client(struct conn *conn, const struct ip_addr *ip);
+bool conn_trusts(const struct conn *conn, const struct ip_addr *ip);
 
 /* http.c */
 
@@ -210,10 +222,12 @@ struct session {
 	uint64_t due_ms;             /* of the next ping, or of the pong */
 	uint64_t over_soft_since_ms; /* 0: the queue is below the soft limit */
 	struct handshake *handshake;
+	struct address *address; /* counted against its limits; NULL: exempt */
 	char sid[ID_TOKEN_LEN + 1];
 	uint8_t state;  /* enum session_state */
 	uint8_t reason; /* enum session_close, once closed */
 	bool pong_awaited;
+	bool sent_since_ping; /* the client takes output, though slowly */
 	bool congested;
 	bool drained;       /* drain is to be called */
 	bool told;          /* the close callback was called */
@@ -227,9 +241,10 @@ struct handshake {
 	char text[];
 };
 
-/** Opens a session; ws is its WebSocket, or NULL for polling. Takes the handshake over. */
-MUST_USE int session_open(struct net *net, struct handshake *handshake, struct conn *ws,
-			  struct session **out);
+/** Opens a session that the connection asks for, with it as its WebSocket or not. Takes the
+ * handshake over. */
+MUST_USE int session_open(struct net *net, struct handshake *handshake, struct conn *conn,
+			  bool websocket, struct session **out);
 struct session *session_by_sid(const struct net *net, struct slice sid);
 void session_set_state(struct session *session, enum session_state state);
 /** The session goes on over the WebSocket that was its probe. */

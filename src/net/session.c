@@ -121,8 +121,14 @@ static void on_heartbeat(struct timer *timer)
 	struct session *s = CONTAINER_OF(timer, struct session, timer);
 
 	if (s->state == SESSION_FLUSHING) {
-		session_set_state(s, SESSION_CLOSED);
-		session_mark_dirty(s);
+		session_fail(s, (enum session_close)s->reason, WS_GOING_AWAY);
+		return;
+	}
+	/* The pong of a client that is still taking what lies before the ping cannot be here. */
+	if (s->pong_awaited && s->sent_since_ping) {
+		s->sent_since_ping = false;
+		s->due_ms += s->net->config->ping_timeout_ms;
+		loop_timer_start_at(s->net->loop, &s->timer, s->due_ms, on_heartbeat);
 		return;
 	}
 	if (s->pong_awaited) {
@@ -130,6 +136,7 @@ static void on_heartbeat(struct timer *timer)
 		return;
 	}
 	s->pong_awaited = true;
+	s->sent_since_ping = false;
 	s->due_ms += s->net->config->ping_timeout_ms;
 	loop_timer_start_at(s->net->loop, &s->timer, s->due_ms, on_heartbeat);
 	queue(s, EIO_PING, NULL, slice_of(NULL, 0));
@@ -137,7 +144,7 @@ static void on_heartbeat(struct timer *timer)
 
 bool session_expired(const struct session *s)
 {
-	return s->pong_awaited && loop_now_ms(s->net->loop) >= s->due_ms;
+	return s->pong_awaited && !s->sent_since_ping && loop_now_ms(s->net->loop) >= s->due_ms;
 }
 
 /* Opening. */
@@ -162,7 +169,7 @@ static struct frame *open_frame(const struct session *s)
 	return frame;
 }
 
-int session_open(struct net *net, struct handshake *handshake, struct conn *ws,
+int session_open(struct net *net, struct handshake *handshake, struct conn *c, bool websocket,
 		 struct session **out)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -174,8 +181,8 @@ int session_open(struct net *net, struct handshake *handshake, struct conn *ws,
 	}
 	s->net = net;
 	s->handshake = handshake;
-	s->state = ws ? SESSION_WEBSOCKET : SESSION_POLLING;
-	s->ws = ws;
+	s->state = websocket ? SESSION_WEBSOCKET : SESSION_POLLING;
+	s->ws = websocket ? c : NULL;
 	outq_init(&s->outq);
 	id_token(s->sid);
 	s->id = idtable_add(&net->sessions, s);
@@ -188,8 +195,9 @@ int session_open(struct net *net, struct handshake *handshake, struct conn *ws,
 		free(s);
 		return PARLANCE_ENOMEM;
 	}
-	if (ws) {
-		ws->session = s;
+	limits_session_opened(c->address, &s->address);
+	if (websocket) {
+		c->session = s;
 		s->was_websocket = true;
 		net->n_websocket++;
 	}
@@ -309,7 +317,7 @@ bool session_writable(const struct session *s)
 	if (s->outq.count)
 		return false;
 	if (s->state == SESSION_WEBSOCKET)
-		return s->ws && s->ws->state == CONN_WS && !s->ws->blocked;
+		return s->ws && s->ws->state == CONN_WS && !s->ws->blocked && !s->ws->yielding;
 	return session_is_open(s) && s->poll;
 }
 
@@ -337,10 +345,10 @@ void session_close(struct session *s, enum session_close reason)
 
 	if (!session_is_open(s))
 		return;
-	s->reason = (uint8_t)reason;
-	session_set_state(s, SESSION_FLUSHING);
 	if (s->ws && polling)
 		conn_close(s->ws, WS_GOING_AWAY); /* a probe */
+	s->reason = (uint8_t)reason;
+	session_set_state(s, SESSION_FLUSHING);
 	/* A polling client learns of it by a packet; over WebSocket the Close frame says it. */
 	if (polling)
 		queue(s, EIO_CLOSE, NULL, slice_of(NULL, 0));
@@ -397,8 +405,8 @@ static void session_free(struct session *s)
 	list_remove(&s->dirty);
 	no_longer_websocket(s);
 	drop_queue(s);
-	if (s->ws)
-		s->ws->session = NULL;
+	limits_session_closed(&net->limits, &s->address, loop_now_ms(net->loop));
+	CHECK(!s->ws); /* it was closed before: a WebSocket without a session would have no deadline */
 	if (s->poll)
 		s->poll->session = NULL;
 	if (s->post)

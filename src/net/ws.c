@@ -70,7 +70,7 @@ void ws_upgrade(struct conn *c, const struct http_request *r, struct session *s,
 	timer_stop(&c->timer);
 	if (refuse)
 		conn_close(c, WS_POLICY_VIOLATION);
-	else if (session_open(c->net, handshake, c, &s))
+	else if (session_open(c->net, handshake, c, true, &s))
 		conn_close(c, WS_INTERNAL_ERROR);
 }
 
@@ -179,10 +179,11 @@ void ws_input(struct conn *c, struct slice *in)
 			break;
 		case WS_PING:
 			/* Answers leave in the order of the questions when that costs nothing. */
+			if (c->out.len >= CONTROL_BYTES)
+				break;
 			if (c->state == CONN_WS)
 				(void)!conn_take_queue(c);
-			if (c->out.len < CONTROL_BYTES)
-				append_frame(c, WS_PONG, ev.payload.p, ev.payload.len);
+			append_frame(c, WS_PONG, ev.payload.p, ev.payload.len);
 			break;
 		case WS_CLOSE:
 			on_close(c, (enum ws_status)ev.status);

@@ -16,15 +16,21 @@ struct pending_ack {
 	void *arg;
 };
 
+static void forget(struct pending_ack *a)
+{
+	list_remove(&a->node);
+	timer_stop(&a->timer);
+	a->socket->n_acks--;
+	free(a);
+}
+
 static void finish(struct pending_ack *a, struct sio_socket *s, int status,
 		   const struct sio_event *answer)
 {
 	sio_answer_fn *fn = a->fn;
 	void *arg = a->arg;
 
-	list_remove(&a->node);
-	timer_stop(&a->timer);
-	free(a);
+	forget(a);
 	fn(arg, s, status, answer);
 }
 
@@ -46,6 +52,7 @@ int64_t acks_add(struct sio_socket *s, uint32_t timeout_ms, sio_answer_fn *fn, v
 	a->fn = fn;
 	a->arg = arg;
 	list_push_back(&s->acks, &a->node);
+	s->n_acks++;
 	loop_timer_start(s->nsp->sio->loop, &a->timer, timeout_ms, on_timeout);
 	return (int64_t)a->id;
 }
@@ -76,9 +83,7 @@ void acks_take_back(struct sio_socket *s, int64_t id)
 	struct pending_ack *a = find(s, id);
 
 	CHECK(a);
-	list_remove(&a->node);
-	timer_stop(&a->timer);
-	free(a);
+	forget(a);
 }
 
 void acks_drop(struct sio_socket *s)

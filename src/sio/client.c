@@ -116,7 +116,6 @@ static void on_connect(struct sio_client *c, const struct sio_packet *p)
 		session_close(c->session, SESSION_NO_MEMORY);
 		return;
 	}
-	timer_stop(&c->connect_timer);
 	connect.pid = string_member(c->sio, p->data, "pid");
 	connect.offset = string_member(c->sio, p->data, "offset");
 	nsp->ops->connect(nsp->ctx, s, &connect);
@@ -245,17 +244,21 @@ void client_message(void *ctx, struct session *session, bool binary, struct slic
 
 void client_drain(void *ctx, struct session *session)
 {
+	struct sio *sio = ctx;
 	struct sio_client *c = session_user(session);
-	struct list *node;
-	struct list *next;
+	uint64_t *ids = arena_alloc(&sio->arena, c->n_sockets * sizeof(*ids));
+	size_t n = 0;
 
-	(void)ctx;
-	LIST_FOREACH_SAFE (node, next, &c->sockets) {
-		struct sio_socket *s = CONTAINER_OF(node, struct sio_socket, in_client);
+	/* By number: a callback may end any of them. */
+	for (struct list *node = c->sockets.next; ids && node != &c->sockets; node = node->next)
+		ids[n++] = CONTAINER_OF(node, struct sio_socket, in_client)->id;
+	for (size_t i = 0; i < n; i++) {
+		struct sio_socket *s = sio_lookup(sio, ids[i]);
 
-		if (s->state == SIO_CONNECTED && s->nsp->ops->drain)
+		if (s && s->state == SIO_CONNECTED && s->nsp->ops->drain)
 			s->nsp->ops->drain(s->nsp->ctx, s);
 	}
+	arena_reset(&sio->arena);
 }
 
 void client_close(void *ctx, struct session *session, enum session_close reason)

@@ -176,6 +176,8 @@ int sio_emit_with_ack(struct sio_socket *s, const struct sio_message *m, uint32_
 
 	if (s->state != SIO_CONNECTED)
 		return PARLANCE_ECLOSED;
+	if (s->n_acks >= s->nsp->sio->config->max_pending_acks)
+		return PARLANCE_ELIMIT;
 	id = acks_add(s, timeout_ms, fn, arg);
 	if (id == SIO_NO_ACK)
 		return PARLANCE_ENOMEM;

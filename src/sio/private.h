@@ -79,6 +79,7 @@ struct sio_socket {
 	uint32_t n_rooms;
 	uint32_t cap_rooms;
 	struct list acks;
+	uint32_t n_acks;
 	uint64_t next_ack;
 	const char *reason; /* once dead */
 	char sid[ID_TOKEN_LEN + 1];

@@ -42,7 +42,8 @@ static struct room *room_make(struct sio_nsp *nsp, struct slice name)
 	if (!r)
 		return NULL;
 	r->name_len = (uint32_t)name.len;
-	memcpy(r->name, name.p, name.len);
+	if (name.len)
+		memcpy(r->name, name.p, name.len);
 	if (map_put(nsp->rooms, r)) {
 		free(r);
 		return NULL;

@@ -36,6 +36,7 @@ struct sio_config {
 	uint32_t authorize_timeout_ms;
 	uint32_t max_namespaces;       /* sockets of one session */
 	uint32_t max_rooms;            /* rooms of one socket */
+	uint32_t max_pending_acks;     /* answers that one socket may owe us */
 	uint32_t max_attachments;      /* binary attachments of one packet */
 	uint64_t max_attachment_bytes; /* of all attachments of one packet */
 };

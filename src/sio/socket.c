@@ -61,6 +61,7 @@ void sio_accept(struct sio_socket *s, const char *pid)
 	s->was_connected = true;
 	s->recoverable = pid != NULL;
 	timer_stop(&s->timer);
+	timer_stop(&s->client->connect_timer); /* a refusal would let it run on */
 	list_push_back(&s->nsp->sockets, &s->in_nsp);
 	strbuf_init(&json, 1024);
 	strbuf_append_str(&json, "{\"sid\":");

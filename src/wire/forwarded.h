@@ -19,6 +19,22 @@ struct ip_addr {
 	uint8_t b[16];
 };
 
+/** True for the address that no client has: the peers of Unix sockets. */
+static inline bool ip_is_unset(const struct ip_addr *ip)
+{
+	static const struct ip_addr unset;
+
+	return memcmp(ip, &unset, sizeof(unset)) == 0;
+}
+
+/** True for an IPv4 address in its 16-byte form. */
+static inline bool ip_is_v4(const struct ip_addr *ip)
+{
+	static const uint8_t prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+	return memcmp(ip->b, prefix, sizeof(prefix)) == 0;
+}
+
 #define IP_TEXT_MAX 46 /* INET6_ADDRSTRLEN */
 
 /** Parses "1.2.3.4", "::1", "[::1]", each with an optional ":port" (for IPv6 only with brackets).
