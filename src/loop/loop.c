@@ -91,6 +91,13 @@ int loop_new(struct loop **out)
 	return 0;
 }
 
+/* Until no handle is left: uv_run ends earlier when somebody has called loop_stop. */
+static void run_to_the_end(struct loop *loop)
+{
+	while (uv_run(&loop->uv, UV_RUN_DEFAULT))
+		;
+}
+
 void loop_free(struct loop **loopp)
 {
 	struct loop *loop = *loopp;
@@ -102,7 +109,7 @@ void loop_free(struct loop **loopp)
 	uv_close((uv_handle_t *)&loop->prepare, NULL);
 	uv_close((uv_handle_t *)&loop->check, NULL);
 	uv_close((uv_handle_t *)&loop->timer, NULL);
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	run_to_the_end(loop);
 	CHECK(list_empty(&loop->tasks));
 	CHECK(uv_loop_close(&loop->uv) == 0);
 	free(loop);
@@ -119,7 +126,7 @@ void loop_run(struct loop *loop)
 
 void loop_run_empty(struct loop *loop)
 {
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	run_to_the_end(loop);
 	run_tasks(loop);
 }
 
@@ -147,10 +154,12 @@ uint64_t loop_now_ms(const struct loop *loop)
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
 		      void (*fn)(struct timer *timer))
 {
-	timer_start_at(&loop->wheel, timer,
-		       uv_now(&loop->uv) +
-			       (delay_ms < LOOP_DELAY_MAX_MS ? delay_ms : LOOP_DELAY_MAX_MS),
-		       fn);
+	/* Not now: a late loop's wheel, which is catching up, would fire it before the loop turns. */
+	if (delay_ms == 0)
+		delay_ms = 1;
+	if (delay_ms > LOOP_DELAY_MAX_MS)
+		delay_ms = LOOP_DELAY_MAX_MS;
+	timer_start_at(&loop->wheel, timer, uv_now(&loop->uv) + delay_ms, fn);
 }
 
 void loop_timer_start_at(struct loop *loop, struct timer *timer, uint64_t due_ms,

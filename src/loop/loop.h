@@ -55,7 +55,8 @@ uint64_t loop_now_ms(const struct loop *loop);
 /* Nobody waits longer than this: some 35,000 years. */
 #define LOOP_DELAY_MAX_MS ((uint64_t)1 << 50)
 
-/** (Re)starts a timer of the loop to call fn once, delay_ms (at most LOOP_DELAY_MAX_MS) from now. Stopped with timer_stop. */
+/** (Re)starts a timer of the loop to call fn once, delay_ms (1 to LOOP_DELAY_MAX_MS, else the
+ * nearest of them) from now. Stopped with timer_stop. */
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
 		      void (*fn)(struct timer *timer));
 

@@ -153,6 +153,8 @@ void conn_accept(struct net *net, struct listener *listener, int fd, const struc
 	strbuf_init(&c->out, SIZE_MAX / 2);
 	list_push_back(&net->conns, &c->node);
 	net->n_conns++;
+	if (net->n_conns > net->peak_conns)
+		net->peak_conns = net->n_conns;
 	net->stats.accepted++;
 	if (!listener->proxy_protocol)
 		conn_set_client(c, &c->peer);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /* The server: its making and ending, and the end of a turn. */
+#include <malloc.h>
+
 #include "net/private.h"
 #include "base/err.h"
 #include "wire/ws_deflate.h"
 
 #define SWEEP_MS 60000
+/* Worth giving memory back to the system for. */
+#define TRIM_CONNS 1000
 
 static struct slice sid_of(const void *item)
 {
@@ -47,6 +51,14 @@ static void on_sweep(struct timer *timer)
 	struct net *net = CONTAINER_OF(timer, struct net, sweep_timer);
 
 	limits_sweep(&net->limits, loop_now_ms(net->loop));
+	if (net->peak_conns > net->n_conns + TRIM_CONNS) {
+		net->peak_conns = net->n_conns;
+#ifdef __GLIBC__
+		/* Connections that left make holes all over the heap; malloc alone returns only its
+		 * end. */
+		(void)malloc_trim(0);
+#endif
+	}
 	loop_timer_start(net->loop, &net->sweep_timer, SWEEP_MS, on_sweep);
 }
 

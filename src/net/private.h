@@ -52,6 +52,7 @@ struct net {
 	struct list conns;
 	struct conn *adopting; /* the connection that libwebsockets is taking over right now */
 	uint32_t n_conns;
+	uint32_t peak_conns; /* since memory was last given back */
 	uint32_t n_websocket;
 	struct limits limits;
 	struct loop_task end_of_turn;

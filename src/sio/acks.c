@@ -38,7 +38,8 @@ static void on_timeout(struct timer *timer)
 {
 	struct pending_ack *a = CONTAINER_OF(timer, struct pending_ack, timer);
 
-	finish(a, a->socket, PARLANCE_ETIMEDOUT, NULL);
+	/* Its socket may have ended earlier in this turn. */
+	finish(a, a->socket->state == SIO_DEAD ? NULL : a->socket, PARLANCE_ETIMEDOUT, NULL);
 }
 
 int64_t acks_add(struct sio_socket *s, uint32_t timeout_ms, sio_answer_fn *fn, void *arg)

@@ -94,6 +94,8 @@ void sio_refuse(struct sio_socket *s, struct slice message, struct slice data)
 	strbuf_append_char(&json, '}');
 	if (strbuf_ok(&json))
 		socket_send_packet(s, SIO_CONNECT_ERROR, slice_of(json.data, json.len));
+	else
+		session_close(s->client->session, SESSION_NO_MEMORY);
 	strbuf_fini(&json);
 	socket_kill(s, "refused");
 }
