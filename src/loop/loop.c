@@ -154,7 +154,7 @@ uint64_t loop_now_ms(const struct loop *loop)
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
 		      void (*fn)(struct timer *timer))
 {
-	/* Not now: a late loop's wheel, which is catching up, would fire it before the loop turns. */
+	/* Not now: the wheel of a late loop, which catches up, would fire it in this turn. */
 	if (delay_ms == 0)
 		delay_ms = 1;
 	if (delay_ms > LOOP_DELAY_MAX_MS)

@@ -22,7 +22,7 @@ struct ip_addr {
 /** True for the address that no client has: the peers of Unix sockets. */
 static inline bool ip_is_unset(const struct ip_addr *ip)
 {
-	static const struct ip_addr unset;
+	static const struct ip_addr unset = { { 0 } };
 
 	return memcmp(ip, &unset, sizeof(unset)) == 0;
 }

@@ -7,8 +7,14 @@ import http from 'node:http';
 import { PATIENCE, within } from './util.mjs';
 
 // Begins the request at once; `done` is its answer, `sent` when the bytes are with the kernel.
-export function begin(url, { method = 'GET', body, headers = {}, localAddress } = {}) {
-	const request = http.request(url, { method, headers, localAddress, agent: false });
+export function begin(url, { method = 'GET', body, headers = {}, localAddress, socketPath } = {}) {
+	const request = http.request(url, {
+		method,
+		headers,
+		localAddress,
+		socketPath,
+		agent: false,
+	});
 	const done = new Promise((resolve, reject) => {
 		request.on('error', reject);
 		request.on('response', (response) => {

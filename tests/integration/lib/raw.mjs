@@ -98,6 +98,15 @@ export class Raw {
 		this.#socket.end();
 	}
 
+	// A client that does not read: what the kernel holds is full, and the server is left with the rest.
+	pause() {
+		this.#socket.pause();
+	}
+
+	resume() {
+		this.#socket.resume();
+	}
+
 	reset() {
 		this.#socket.resetAndDestroy();
 	}
@@ -211,6 +220,12 @@ export class Raw {
 			if (answer === null) return list;
 			list.push(answer);
 		}
+	}
+
+	// All that still comes until the connection ends.
+	async rest(what = 'the end of the connection', ms = PATIENCE) {
+		await this.#fill(() => false, what, ms);
+		return this.#take(this.#have);
 	}
 
 	// The server ends the connection; what it still said is dropped.

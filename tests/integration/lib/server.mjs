@@ -7,10 +7,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
+import net from 'node:net';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PATIENCE, within } from './util.mjs';
+import { PATIENCE, event, within } from './util.mjs';
 
 const TICK_MS = 10; // USER_HZ is 100 on every Linux that we build for
 const STDERR_KEEP = 256 * 1024;
@@ -29,13 +30,25 @@ function program() {
 	return resolve(path);
 }
 
+// A port for a listener whose number the server does not tell: free now, with luck free then.
+export async function freePort() {
+	const probe = net.createServer().listen(0, '127.0.0.1');
+	await event(probe, 'listening');
+	const { port } = probe.address();
+	probe.close();
+	await event(probe, 'close');
+	return port;
+}
+
 export class Server {
 	#child;
 	#gone;
 	#stderr = '';
 	#killed = false;
 
-	// port: 0 picks one. set: options of the config table. files: the limit of open files.
+	// port: 0 picks one; null leaves it to set['listener.address']. set: options of the config table. files: the limit of open files. env: more
+	// of the environment. inherit: sockets as systemd passes them, { fds, names, pid }: descriptors
+	// that become 3 and so on, and for whom they are (without pid for the server).
 	static async start({
 		port = 0,
 		engine = false,
@@ -43,8 +56,10 @@ export class Server {
 		pingTimeout,
 		set = {},
 		files,
+		env = {},
+		inherit,
 	} = {}) {
-		const args = ['--port', String(port)];
+		const args = port === null ? [] : ['--port', String(port)];
 		if (pingInterval !== undefined) args.push('--ping-interval', String(pingInterval));
 		if (pingTimeout !== undefined) args.push('--ping-timeout', String(pingTimeout));
 		if (engine) args.push('--engine');
@@ -55,13 +70,26 @@ export class Server {
 			args.unshift('-c', `ulimit -n ${files}; exec "$@"`, 'sh', command);
 			command = 'sh';
 		}
+		if (inherit) {
+			const pid = inherit.pid ?? '$$';
+			args.unshift('-c', `export LISTEN_PID=${pid}; exec "$@"`, 'sh', command);
+			command = 'sh';
+			env = {
+				...env,
+				LISTEN_FDS: String(inherit.fds.length),
+				LISTEN_FDNAMES: inherit.names,
+			};
+		}
 		const server = new Server();
-		await server.#run(command, args);
+		await server.#run(command, args, {
+			env: { ...process.env, ...env },
+			stdio: ['ignore', 'pipe', 'pipe', ...(inherit?.fds ?? [])],
+		});
 		return server;
 	}
 
-	async #run(command, args) {
-		const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+	async #run(command, args, options) {
+		const child = spawn(command, args, options);
 		this.#child = child;
 		child.stderr.setEncoding('utf8');
 		child.stderr.on('data', (text) => {
@@ -129,6 +157,12 @@ export class Server {
 		this.#killed = true;
 		this.#child.kill('SIGKILL');
 		await within(this.#gone, PATIENCE, 'the exit after SIGKILL');
+	}
+
+	// What of its memory is in RAM, in KiB.
+	residentKib() {
+		const status = readFileSync(`/proc/${this.pid}/status`, 'latin1');
+		return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]);
 	}
 
 	// CPU time that the process has used so far, all threads, in milliseconds.

@@ -48,13 +48,15 @@ export function closePayload(code, reason = '') {
 }
 
 export class RawSocket {
+	rsvAllowed = 0; // reserved bits to which an extension gave a meaning
+
 	constructor(raw) {
 		this.raw = raw;
 	}
 
 	// Upgrades; `glued` is sent in one piece with the request.
-	static async open(server, target, { headers, glued = '' } = {}) {
-		const raw = await Raw.connect(server.port);
+	static async open(server, target, { headers, glued = '', connect } = {}) {
+		const raw = await Raw.connect(server.port, connect);
 		const socket = new RawSocket(raw);
 		raw.write(
 			Buffer.concat([
@@ -89,7 +91,8 @@ export class RawSocket {
 		const head = await this.raw.read(2, what, ms);
 		if (head === null) return null;
 		assert.equal(head[1] & 0x80, 0, 'a server must not mask');
-		assert.equal(head[0] & 0x70, 0, 'no extension was agreed to');
+		const rsv = (head[0] >> 4) & 7;
+		assert.equal(rsv & ~this.rsvAllowed, 0, 'no extension was agreed to');
 		let length = head[1] & 0x7f;
 		if (length === 126) {
 			length = (await this.raw.read(2, what, ms)).readUInt16BE();
@@ -100,7 +103,7 @@ export class RawSocket {
 		}
 		const payload = await this.raw.read(length, what, ms);
 		assert.ok(payload, 'a cut frame');
-		return { fin: (head[0] & 0x80) !== 0, opcode: head[0] & 15, payload };
+		return { fin: (head[0] & 0x80) !== 0, rsv, opcode: head[0] & 15, payload };
 	}
 
 	async message(opcode, payload, what = 'the echo') {
