@@ -26,6 +26,7 @@ struct daemon {
 	struct signal_watch *term;
 	struct signal_watch *interrupt;
 	struct strbuf err;
+	bool stopping;
 };
 
 /*
@@ -70,6 +71,11 @@ static void on_signal(int signum, void *arg)
 {
 	struct daemon *d = arg;
 
+	if (d->stopping) { /* somebody is impatient */
+		loop_stop(d->loop);
+		return;
+	}
+	d->stopping = true;
 	log_notice("main", LOG_FIELDS(LOG_INT("signal", signum)), "shutting down");
 	net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
 }
@@ -132,9 +138,9 @@ static const struct step {
 	void (*fini)(struct daemon *d);
 } steps[] = {
 	{ "loop", start_loop, stop_loop },
-	{ "signals", start_signals, stop_signals },
 	{ "sockets", start_sio, stop_sio },
 	{ "network", start_net, stop_net },
+	{ "signals", start_signals, stop_signals },
 };
 
 static int run(struct daemon *d)

@@ -20,6 +20,7 @@
 #define BACKLOG 4096
 #define ACCEPTS_PER_TURN 64
 #define PAUSE_MS 100
+#define UNSENT_BYTES (128 * 1024)
 
 #define SYSTEMD_FIRST_FD 3
 
@@ -88,8 +89,13 @@ static void on_readable(struct io *io, unsigned int events, void *arg)
 			/* The connection's own error, reported here (accept(2)): on to the next. */
 			continue;
 		}
-		if (!l->unix_peer)
+		if (!l->unix_peer) {
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+			/* What a slow client has not taken waits here, where it is counted and can
+			 * be bounded, and not in megabytes of the kernel's. */
+			(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){ UNSENT_BYTES },
+					 sizeof(int));
+		}
 		peer_of(&ss, &peer);
 		conn_accept(l->net, l, fd, &peer);
 	}
@@ -138,6 +144,7 @@ sys:
 static int bind_tcp(struct listener *l, const char *address, bool reuse_port, struct strbuf *err)
 {
 	const char *colon = strrchr(address, ':');
+	const char *name = address;
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 				  .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
@@ -145,20 +152,24 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 	char host[256];
 	size_t len = colon ? (size_t)(colon - address) : 0;
 	const char *why = NULL;
+	bool bracketed = len >= 2 && address[0] == '[' && colon[-1] == ']';
 	int rc;
 
-	if (colon && address[0] == '[' && len >= 2 && colon[-1] == ']') {
-		address++;
+	if (bracketed) {
+		name++;
 		len -= 2;
 	}
-	if (!colon || !colon[1] || len >= sizeof(host)) {
+	/* Digits alone, because getaddrinfo takes more and cuts it; an IPv6 address has brackets. */
+	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+	    strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > UINT16_MAX ||
+	    len >= sizeof(host) || (!bracketed && memchr(name, ':', len))) {
 		strbuf_printf(err,
-			      "listener %s: \"%s\" is no address (write 127.0.0.1:3000, "
-			      "[::1]:3000, unix:/path or systemd:name)",
+			      "listener %s: \"%s\" is no address (write 127.0.0.1:3000, [::1]:3000, "
+			      "unix:/path or systemd:name)",
 			      l->name, address);
 		return PARLANCE_EINVAL;
 	}
-	memcpy(host, address, len);
+	memcpy(host, name, len);
 	host[len] = '\0';
 	/* At start-up: the one place where a name may be looked up in the loop's thread. */
 	rc = getaddrinfo(len ? host : NULL, colon + 1, &hints, &found);

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 struct net_config {
-	const char *path; /* "/socket.io/"; begins and ends with a slash */
+	const char *path; /* "/socket.io/"; begins with a slash; served with and without one at its end */
 	uint32_t ping_interval_ms;
 	uint32_t ping_timeout_ms;
 	uint32_t upgrade_timeout_ms;

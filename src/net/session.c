@@ -107,11 +107,27 @@ void session_mark_dirty(struct session *s)
 
 static void on_heartbeat(struct timer *timer);
 
+static uint64_t soft_deadline_ms(const struct session *s)
+{
+	return s->over_soft_since_ms
+		       ? s->over_soft_since_ms + (uint64_t)s->net->config->queue_soft_seconds * 1000
+		       : UINT64_MAX;
+}
+
+/* One timer for both: the heartbeat, and the end of patience with a long queue. */
+static void arm(struct session *s)
+{
+	uint64_t soft_ms = soft_deadline_ms(s);
+
+	loop_timer_start_at(s->net->loop, &s->timer, soft_ms < s->due_ms ? soft_ms : s->due_ms,
+			    on_heartbeat);
+}
+
 static void await_ping(struct session *s, uint64_t from_ms)
 {
 	s->pong_awaited = false;
 	s->due_ms = from_ms + s->net->config->ping_interval_ms;
-	loop_timer_start_at(s->net->loop, &s->timer, s->due_ms, on_heartbeat);
+	arm(s);
 }
 
 static void queue(struct session *s, char type, struct frame *frame, struct slice tail);
@@ -124,11 +140,19 @@ static void on_heartbeat(struct timer *timer)
 		session_fail(s, (enum session_close)s->reason, WS_GOING_AWAY);
 		return;
 	}
+	if (loop_now_ms(s->net->loop) >= soft_deadline_ms(s)) {
+		session_fail(s, SESSION_TOO_SLOW, WS_POLICY_VIOLATION);
+		return;
+	}
+	if (loop_now_ms(s->net->loop) < s->due_ms) {
+		arm(s);
+		return;
+	}
 	/* The pong of a client that is still taking what lies before the ping cannot be here. */
 	if (s->pong_awaited && s->sent_since_ping) {
 		s->sent_since_ping = false;
 		s->due_ms += s->net->config->ping_timeout_ms;
-		loop_timer_start_at(s->net->loop, &s->timer, s->due_ms, on_heartbeat);
+		arm(s);
 		return;
 	}
 	if (s->pong_awaited) {
@@ -138,7 +162,7 @@ static void on_heartbeat(struct timer *timer)
 	s->pong_awaited = true;
 	s->sent_since_ping = false;
 	s->due_ms += s->net->config->ping_timeout_ms;
-	loop_timer_start_at(s->net->loop, &s->timer, s->due_ms, on_heartbeat);
+	arm(s);
 	queue(s, EIO_PING, NULL, slice_of(NULL, 0));
 }
 
@@ -259,21 +283,19 @@ bool session_receive(struct session *s, const struct eio_packet *packet)
 static void check_limits(struct session *s)
 {
 	const struct net_config *c = s->net->config;
-	uint64_t now = loop_now_ms(s->net->loop);
 
 	if (s->outq.bytes > c->queue_high_bytes && !s->congested) {
 		s->congested = true;
 		if (s->ws)
 			conn_update_reading(s->ws); /* what a client asks makes output */
 	}
-	if (s->outq.bytes <= c->queue_soft_bytes)
-		s->over_soft_since_ms = 0;
-	else if (!s->over_soft_since_ms)
-		s->over_soft_since_ms = now;
-	if (s->outq.bytes > c->queue_hard_bytes ||
-	    (s->over_soft_since_ms &&
-	     now - s->over_soft_since_ms > (uint64_t)c->queue_soft_seconds * 1000))
+	if (s->outq.bytes > c->queue_hard_bytes) {
 		session_fail(s, SESSION_TOO_SLOW, WS_POLICY_VIOLATION);
+	} else if (s->outq.bytes > c->queue_soft_bytes && !s->over_soft_since_ms &&
+		   session_is_open(s)) {
+		s->over_soft_since_ms = loop_now_ms(s->net->loop);
+		arm(s);
+	}
 }
 
 static void queue(struct session *s, char type, struct frame *frame, struct slice tail)

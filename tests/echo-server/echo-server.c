@@ -38,7 +38,7 @@ struct echo {
 	struct sio *sio;
 	struct net *net;
 	struct arena arena;
-	bool main_nsp;
+	struct list delayed; /* CONNECTs that wait */
 };
 
 /* Bare Engine.IO */
@@ -120,6 +120,7 @@ static void ack_ok(struct sio_socket *socket, const struct sio_event *event)
 }
 
 struct delayed {
+	struct list node;
 	struct timer timer;
 	struct echo *echo;
 	uint64_t socket;
@@ -140,6 +141,7 @@ static void on_delay(struct timer *timer)
 
 	if (socket)
 		accept_now(socket, slice_str(d->auth));
+	list_remove(&d->node);
 	free(d);
 }
 
@@ -159,6 +161,7 @@ static void on_connect(void *ctx, struct sio_socket *socket, const struct sio_co
 
 		if (d) {
 			d->echo = echo;
+			list_push_back(&echo->delayed, &d->node);
 			d->socket = sio_id(socket);
 			memcpy(d->auth, connect->auth.p, connect->auth.len);
 			loop_timer_start(echo->loop, &d->timer, strtoull(value.p, NULL, 10),
@@ -238,7 +241,7 @@ static void on_event(void *ctx, struct sio_socket *socket, const struct sio_even
 
 		rc = sio_emit_with_ack(socket, &m, ASK_TIMEOUT_MS, on_answer, NULL);
 	}
-	if (rc)
+	if (rc && rc != PARLANCE_ELIMIT)
 		failed("event", rc);
 	arena_reset(&echo->arena);
 }
@@ -330,6 +333,7 @@ int main(int argc, char **argv)
 	struct signal_watch *term = NULL;
 	struct signal_watch *interrupt = NULL;
 	struct echo echo = { 0 };
+	struct list *node;
 	char *overrides[MAX_OVERRIDES];
 	size_t n_overrides = 0;
 	struct setup setup = { 0 };
@@ -367,6 +371,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	strbuf_init(&err, 65536);
 	arena_init(&echo.arena, 0);
+	list_init(&echo.delayed);
 	if (!ok || setup_load(&setup, NULL, (const char *const *)overrides, n_overrides, &err))
 		goto out;
 	setup_log(&setup);
@@ -388,6 +393,12 @@ out:
 	signal_watch_free(&interrupt);
 	net_free(&echo.net);
 	sio_free(&echo.sio);
+	while ((node = list_pop_front(&echo.delayed))) {
+		struct delayed *d = CONTAINER_OF(node, struct delayed, node);
+
+		timer_stop(&d->timer);
+		free(d);
+	}
 	loop_free(&echo.loop);
 	setup_fini(&setup);
 	arena_fini(&echo.arena);

@@ -110,6 +110,7 @@ async function member(room) {
 async function openSecure(connect) {
 	const secure = tls.connect(connect);
 	await event(secure, 'secureConnect');
+	secure.unref();
 	const socket = new RawSocket(new Raw(secure));
 	socket.raw.write(upgradeRequest(TARGET));
 	await socket.accepted();
