@@ -99,8 +99,8 @@ static struct slice string_member(struct sio *sio, struct slice object, const ch
 static void on_connect(struct sio_client *c, const struct sio_packet *p)
 {
 	struct sio_nsp *nsp = sio_find_nsp(c->sio, p->nsp);
-	struct sio_connect connect = { .auth = p->data,
-				       .handshake = session_handshake(c->session) };
+	const struct session_handshake *h = session_handshake(c->session);
+	struct sio_connect connect = { .auth = p->data };
 	struct sio_socket *s;
 
 	if (!nsp) {
@@ -115,6 +115,14 @@ static void on_connect(struct sio_client *c, const struct sio_packet *p)
 	if (!s) {
 		session_close(c->session, SESSION_NO_MEMORY);
 		return;
+	}
+	if (h) {
+		connect.authorization = h->authorization;
+		connect.token = h->token;
+		connect.origin = h->origin;
+		connect.user_agent = h->user_agent;
+		connect.address = slice_str(h->address);
+		connect.secure = h->secure;
 	}
 	connect.pid = string_member(c->sio, p->data, "pid");
 	connect.offset = string_member(c->sio, p->data, "offset");

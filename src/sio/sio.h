@@ -28,7 +28,6 @@ struct sio;
 struct sio_nsp;
 struct sio_socket;
 struct session_ops;
-struct session_handshake;
 
 struct sio_config {
 	uint32_t connect_timeout_ms;   /* a session without a first CONNECT is closed after this */
@@ -56,8 +55,13 @@ struct sio_connect {
 	/* Connection state recovery: what the client remembers; empty when it asks for none. */
 	struct slice pid;
 	struct slice offset;
-	/* Headers and query of the session's first request; NULL once forgotten. */
-	const struct session_handshake *handshake;
+	/* What the session's first request said; all empty once it was forgotten. */
+	struct slice authorization; /* the Authorization header */
+	struct slice token;         /* ?token= */
+	struct slice origin;
+	struct slice user_agent;
+	struct slice address; /* of the client, behind trusted proxies too; "unix" for a Unix socket */
+	bool secure;          /* it came over TLS to us */
 };
 
 /* An event, or the answer to one of ours. All borrowed for the call. */

@@ -61,7 +61,7 @@ static inline void on_connect(void *ctx, struct sio_socket *s, const struct sio_
 		trace_slice(" pid=", c->pid);
 	if (c->offset.len)
 		trace_slice(" offset=", c->offset);
-	if (!c->handshake)
+	if (!c->address.len)
 		strbuf_append_str(&trace, " no handshake");
 	strbuf_append_char(&trace, '\n');
 	if (answer == ACCEPT)
