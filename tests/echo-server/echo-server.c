@@ -298,6 +298,26 @@ static int start(struct echo *echo, const struct setup *setup, bool engine, stru
 	return rc ? rc : setup_listen(setup, echo->net, err);
 }
 
+/* "localhost" may mean ::1 first. Where there is no IPv6, nobody misses it. */
+static void listen_on_v6(struct echo *echo, const char *port)
+{
+	char address[32];
+	struct net_listener_config config = {
+		.name = "main6",
+		.address = address,
+		.tls_cert = "",
+		.tls_key = "",
+		.tls_min_version = NET_TLS_1_2,
+	};
+	struct strbuf err;
+
+	(void)snprintf(address, sizeof(address), "[::1]:%s", port);
+	strbuf_init(&err, 4096);
+	if (net_listen(echo->net, &config, &err))
+		log_notice("echo", NULL, "%s", strbuf_cstr(&err));
+	strbuf_fini(&err);
+}
+
 static int usage(void)
 {
 	(void)fprintf(stderr, "usage: echo-server --port N [--ping-interval MS] [--ping-timeout "
@@ -340,11 +360,13 @@ int main(int argc, char **argv)
 	struct strbuf err;
 	const char *port = NULL;
 	bool engine = false;
+	bool own_listeners = false;
 	bool ok = true;
 	int status = 1;
 	int c;
 
 	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		own_listeners |= c == 's' && strncmp(optarg, "listener.", 9) == 0;
 		if (c == 'p')
 			port = optarg;
 		else if (c == 'i')
@@ -381,6 +403,8 @@ int main(int argc, char **argv)
 	if (signal_watch_new(&term, echo.loop, SIGTERM, on_signal, &echo) ||
 	    signal_watch_new(&interrupt, echo.loop, SIGINT, on_signal, &echo))
 		goto out;
+	if (port && strcmp(port, "0") != 0 && !own_listeners)
+		listen_on_v6(&echo, port);
 	(void)printf("listening on 127.0.0.1:%d\n", net_listener_port(echo.net, 0));
 	(void)fflush(stdout);
 	loop_run(echo.loop);
