@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Copyright the Parlance authors
 //
-// permessage-deflate (RFC 7692), from the offer to the bomb. After each case the guard looks whether
-// anyone else was hurt.
+// permessage-deflate (RFC 7692), from the offer to the bomb. After each case the guard looks
+// whether anyone else was hurt.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -12,7 +12,7 @@ import { io } from 'socket.io-client';
 import WebSocket from 'ws';
 import { Guard } from './lib/guard.mjs';
 import { Raw, upgradeRequest } from './lib/raw.mjs';
-import { Server } from './lib/server.mjs';
+import { FRUGAL, Server } from './lib/server.mjs';
 import { event, within } from './lib/util.mjs';
 import { BINARY, CLOSE, CONTINUATION, PING, PONG, RawSocket, TEXT, frame } from './lib/ws.mjs';
 
@@ -31,16 +31,11 @@ const offering = (offer) => ({ headers: { 'Sec-WebSocket-Extensions': offer } })
 
 const ON = { 'engine.websocket_compression': 'yes' };
 
-// ASan keeps what was freed: with little of it the memory of the process says something.
-const env = {
-	ASAN_OPTIONS: [process.env.ASAN_OPTIONS, 'quarantine_size_mb=4'].filter(Boolean).join(':'),
-};
-
 let server;
 let guard;
 
 before(async () => {
-	server = await Server.start({ engine: true, set: ON, env });
+	server = await Server.start({ engine: true, set: ON, env: FRUGAL });
 	guard = await Guard.stand(server);
 });
 afterEach(() => guard.check());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Copyright the Parlance authors
 //
-// Clients that do not read. They must cost nobody else anything: neither time nor, beyond the limits
-// of their queues, memory. How much the kernel takes before the server has to queue is the kernel's:
-// over TCP some megabytes, over a Unix socket some hundred kilobytes.
+// Clients that do not read. They must cost nobody else anything: neither time nor, beyond the
+// limits of their queues, memory. How much the kernel takes before the server has to queue is the
+// kernel's: over TCP up to some megabytes, over a Unix socket some hundred kilobytes.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -15,7 +15,7 @@ import tls from 'node:tls';
 import { makeCertificate } from './lib/cert.mjs';
 import { get, handshake, post } from './lib/http.mjs';
 import { Raw, request, upgradeRequest } from './lib/raw.mjs';
-import { Server, freePort } from './lib/server.mjs';
+import { FRUGAL, Server, freePort } from './lib/server.mjs';
 import { Socket } from './lib/socket.mjs';
 import { event, until } from './lib/util.mjs';
 import { CLOSE, RawSocket, TEXT, frame } from './lib/ws.mjs';
@@ -32,11 +32,6 @@ const LIMITS = {
 	'limits.queue_high_bytes': 256 * 1024,
 	'limits.queue_soft_bytes': 512 * 1024,
 	'limits.queue_hard_bytes': 1024 * 1024,
-};
-
-// ASan keeps what was freed: with little of it the memory of the process says something.
-const env = {
-	ASAN_OPTIONS: [process.env.ASAN_OPTIONS, 'quarantine_size_mb=4'].filter(Boolean).join(':'),
 };
 
 let folder;
@@ -58,7 +53,7 @@ async function start(options = {}) {
 	const { cert, key, ca } = certificate;
 	const started = await Server.start({
 		pingInterval: 600000,
-		env,
+		env: FRUGAL,
 		...options,
 		port: null,
 		set: {
