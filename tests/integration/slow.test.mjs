@@ -45,8 +45,8 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-// TCP, TLS, and a Unix socket: server.ways says how a client gets there. No pings unless asked for: who does not read does
-// not answer them.
+// Listens on TCP, TLS, and a Unix socket: server.ways says how a client gets there. No pings unless
+// asked for: who does not read does not answer them.
 async function start(options = {}) {
 	const path = join(folder, `${++files}.sock`);
 	const port = await freePort();
