@@ -119,7 +119,7 @@ static int bind_unix(struct listener *l, const char *path, uint32_t mode, struct
 	/* A socket that is left from a daemon that died is in the way; one that somebody listens
 	 * on is his. */
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 		if (probe >= 0 && connect(probe, (struct sockaddr *)&sun, sizeof(sun)) < 0 &&
 		    errno == ECONNREFUSED)
@@ -159,13 +159,13 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 		name++;
 		len -= 2;
 	}
-	/* Digits alone, because getaddrinfo takes more and cuts it; an IPv6 address has brackets. */
+	/* Digits alone: getaddrinfo takes more and cuts it. An IPv6 address has brackets. */
 	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
 	    strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > UINT16_MAX ||
 	    len >= sizeof(host) || (!bracketed && memchr(name, ':', len))) {
 		strbuf_printf(err,
-			      "listener %s: \"%s\" is no address (write 127.0.0.1:3000, [::1]:3000, "
-			      "unix:/path or systemd:name)",
+			      "listener %s: \"%s\" is no address (write 127.0.0.1:3000, "
+			      "[::1]:3000, unix:/path or systemd:name)",
 			      l->name, address);
 		return PARLANCE_EINVAL;
 	}
