@@ -387,8 +387,9 @@ int json_string(struct slice value, struct arena *arena, struct slice *out)
 	return 0;
 }
 
-/* *same tells whether a raw JSON string decodes to the key. */
-static int key_is(struct slice raw, const char *key, struct arena *arena, bool *same)
+/* Which of the keys a raw JSON string decodes to; n for none. */
+static int find_key(struct slice raw, const char *const *keys, size_t n, struct arena *arena,
+		    size_t *found)
 {
 	struct slice plain = slice_of(raw.p + 1, raw.len - 2);
 
@@ -398,43 +399,57 @@ static int key_is(struct slice raw, const char *key, struct arena *arena, bool *
 		if (rc)
 			return rc;
 	}
-	*same = slice_is(plain, key);
+	for (*found = 0; *found < n; (*found)++)
+		if (slice_is(plain, keys[*found]))
+			break;
 	return 0;
 }
 
-int json_member(struct slice object, const char *key, struct arena *arena, struct slice *value)
+int json_members(struct slice object, const char *const *keys, size_t n, struct arena *arena,
+		 struct slice *values)
 {
-	int found = PARLANCE_ENOENT;
 	const char *end;
 	const char *p;
 
+	memset(values, 0, n * sizeof(*values));
 	if (object.len == 0 || object.p[0] != '{')
-		return PARLANCE_ENOENT;
+		return PARLANCE_EINVAL;
 	p = object.p;
 	end = p + object.len;
 	/* The step over '{' and then over each ','. */
 	do {
 		const char *name = skip_blanks(p + 1, end);
 		const char *start;
-		bool same;
+		size_t key;
 		int rc;
 
 		p = scan_key(name, end);
 		if (!p)
 			break;
-		rc = key_is(slice_of(name, (size_t)(scan_string(name + 1, end) - name)), key, arena,
-			    &same);
+		rc = find_key(slice_of(name, (size_t)(scan_string(name + 1, end) - name)), keys, n,
+			      arena, &key);
 		if (rc)
 			return rc;
 		start = skip_blanks(p, end);
 		p = scan_value(start, end, JSON_DEPTH_MAX - 1);
 		if (!p)
 			break;
-		if (same) {
-			*value = slice_of(start, (size_t)(p - start));
-			found = 0;
-		}
+		if (key < n)
+			values[key] = slice_of(start, (size_t)(p - start));
 		p = skip_blanks(p, end);
 	} while (p < end && *p == ',');
-	return found;
+	return 0;
+}
+
+int json_member(struct slice object, const char *key, struct arena *arena, struct slice *value)
+{
+	struct slice found;
+	int rc = json_members(object, &key, 1, arena, &found);
+
+	if (rc)
+		return rc == PARLANCE_EINVAL ? PARLANCE_ENOENT : rc;
+	if (!found.p)
+		return PARLANCE_ENOENT;
+	*value = found;
+	return 0;
 }

@@ -42,6 +42,11 @@ MUST_USE int json_string(struct slice value, struct arena *arena, struct slice *
 MUST_USE int json_member(struct slice object, const char *key, struct arena *arena,
 			 struct slice *value);
 
+/** As json_member for n keys in one pass: values[i] is that of keys[i], p NULL where there is none.
+ *  0, PARLANCE_EINVAL when it is not an object, PARLANCE_ENOMEM. */
+MUST_USE int json_members(struct slice object, const char *const *keys, size_t n,
+			  struct arena *arena, struct slice *values);
+
 #ifdef __cplusplus
 }
 #endif
