@@ -161,12 +161,11 @@ static void append_json_escape(struct strbuf *sb, unsigned char c)
 	strbuf_append(sb, esc, sizeof(esc));
 }
 
-void strbuf_append_json(struct strbuf *sb, const char *p, size_t len)
+void strbuf_append_json_chars(struct strbuf *sb, const char *p, size_t len)
 {
 	size_t from = 0;
 	size_t i;
 
-	strbuf_append_char(sb, '"');
 	for (i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)p[i];
 
@@ -178,6 +177,12 @@ void strbuf_append_json(struct strbuf *sb, const char *p, size_t len)
 	}
 	if (len > from)
 		strbuf_append(sb, p + from, len - from);
+}
+
+void strbuf_append_json(struct strbuf *sb, const char *p, size_t len)
+{
+	strbuf_append_char(sb, '"');
+	strbuf_append_json_chars(sb, p, len);
 	strbuf_append_char(sb, '"');
 }
 

@@ -54,6 +54,9 @@ void strbuf_vprintf(struct strbuf *sb, const char *fmt, va_list ap) PRINTF_LIKE(
  * U+2028/2029 are left alone. */
 void strbuf_append_json(struct strbuf *sb, const char *p, size_t len);
 
+/** The same without the quotes: a part of a string. */
+void strbuf_append_json_chars(struct strbuf *sb, const char *p, size_t len);
+
 /** Makes room for `extra` more bytes and returns where they go; the caller writes up to that many
  * and then adds them to len with strbuf_commit. NULL on failure (and the error is set). */
 MUST_USE char *strbuf_reserve(struct strbuf *sb, size_t extra);
