@@ -193,6 +193,8 @@ static int send_unless_marked(struct outgoing *o, struct sio_socket *s, uint64_t
 	if (s->mark == mark || s->state != SIO_CONNECTED)
 		return 0;
 	s->mark = mark;
+	if (o->message->wants && !o->message->wants(o->message->wants_arg, s))
+		return 0;
 	return outgoing_send(o, s);
 }
 

@@ -142,6 +142,9 @@ struct sio_message {
 	const struct slice *attachments; /* for {"_placeholder":true,"num":i} in args */
 	size_t n_attachments;
 	bool is_volatile; /* dropped for sockets to whom it could not leave at once */
+	/** Whether this socket, of those in the rooms, is to have it. NULL: all. */
+	bool (*wants)(void *arg, const struct sio_socket *socket);
+	void *wants_arg;
 	/** Appends the offset string of this socket (unescaped) as the event's last element;
 	 * called only for sockets that were accepted with a pid. NULL: no offset. */
 	void (*offset)(void *arg, const struct sio_socket *socket, struct strbuf *out);
@@ -164,7 +167,7 @@ MUST_USE int sio_emit_with_ack(struct sio_socket *socket, const struct sio_messa
 			       uint32_t timeout_ms, sio_answer_fn *fn, void *arg);
 
 /** Sends an event once to every socket that is in any of the rooms (none named: in the namespace),
- * except those with the given ids. Encoded once, shared by all. 0, PARLANCE_EINVAL,
+ * except those with the given ids and those that message->wants denies. Encoded once, shared by all. 0, PARLANCE_EINVAL,
  * PARLANCE_ENOMEM. */
 MUST_USE int sio_emit_rooms(struct sio_nsp *nsp, const struct slice *rooms, size_t n_rooms,
 			    const uint64_t *except, size_t n_except,
