@@ -23,6 +23,8 @@ void conf_problem(struct conf_builder *b, const struct conf_where *where, const 
 {
 	va_list ap;
 
+	if (b->muted)
+		return;
 	b->failed = true;
 	strbuf_append_str(b->errors, where->name);
 	if (where->line)
@@ -84,7 +86,7 @@ no_memory:
 	return NULL;
 }
 
-static bool is_instance_name(struct slice name)
+bool conf_is_instance_name(struct slice name)
 {
 	size_t i;
 
@@ -98,14 +100,48 @@ static bool is_instance_name(struct slice name)
 	return name.len > 0 && name.len <= 64;
 }
 
+/* What to write for an instance of a section that is named. */
+static void header_of(const struct conf_section *section, const char *name, struct strbuf *out)
+{
+	bool bare = section->implicit && strcmp(section->implicit, name) == 0;
+
+	strbuf_printf(out, "[%s%s%s]", section->name, bare ? "" : " ", bare ? "" : name);
+}
+
+static void report_no_instance(struct conf_builder *b, const struct conf_where *where,
+			       const struct conf_section *section, struct slice name)
+{
+	struct strbuf there;
+	size_t i;
+
+	strbuf_init(&there, SIZE_MAX);
+	for (i = 0; section->instances[i]; i++) {
+		strbuf_append_str(&there, i ? ", " : "");
+		header_of(section, section->instances[i], &there);
+	}
+	if (name.len)
+		conf_problem(b, where, "no [%s %.*s] is loaded; there is %s", section->name,
+			     (int)name.len, name.p, strbuf_cstr(&there));
+	else
+		conf_problem(b, where, "[%s] needs a name of its own; write %s", section->name,
+			     strbuf_cstr(&there));
+	b->no_memory |= !strbuf_ok(&there);
+	strbuf_fini(&there);
+}
+
 struct conf_instance *conf_open_instance(struct conf_builder *b, const struct conf_where *where,
 					 const struct conf_section *section, struct slice name)
 {
 	struct conf_instance *inst;
 
+	if (section->named && name.len == 0)
+		name = slice_str(section->implicit);
 	if (section->named && name.len == 0) {
-		conf_problem(b, where, "[%s] needs a name of its own; write [%s NAME]",
-			     section->name, section->name);
+		if (section->instances)
+			report_no_instance(b, where, section, name);
+		else
+			conf_problem(b, where, "[%s] needs a name of its own; write [%s NAME]",
+				     section->name, section->name);
 		return NULL;
 	}
 	if (!section->named && name.len) {
@@ -113,13 +149,17 @@ struct conf_instance *conf_open_instance(struct conf_builder *b, const struct co
 			     section->name, section->name);
 		return NULL;
 	}
-	if (section->named && !is_instance_name(name)) {
+	if (section->named && !conf_is_instance_name(name)) {
 		conf_problem(b, where,
 			     "the name of a [%s] is 1 to 64 letters, digits, '-', '_' or '.'",
 			     section->name);
 		return NULL;
 	}
 	inst = find_instance(b->conf, section, name);
+	if (!inst && section->instances) {
+		report_no_instance(b, where, section, name);
+		return NULL;
+	}
 	return inst ? inst : add_instance(b, section, name);
 }
 
@@ -128,6 +168,7 @@ static int builder_init(struct conf_builder *b, const struct conf_section *const
 {
 	struct conf *c = calloc(1, sizeof(*c));
 	size_t i;
+	size_t k;
 
 	if (!c)
 		return PARLANCE_ENOMEM;
@@ -139,6 +180,8 @@ static int builder_init(struct conf_builder *b, const struct conf_section *const
 	for (i = 0; i < n_sections; i++) {
 		if (!sections[i]->named)
 			(void)add_instance(b, sections[i], slice_of(NULL, 0));
+		for (k = 0; sections[i]->instances && sections[i]->instances[k]; k++)
+			(void)add_instance(b, sections[i], slice_str(sections[i]->instances[k]));
 	}
 	return 0;
 }
@@ -287,9 +330,9 @@ static void read_folder(struct conf_builder *b, const char *path)
 	strbuf_fini(&folder);
 }
 
-int conf_load(struct conf **out, const struct conf_section *const *sections, size_t n_sections,
-	      const char *path, const char *const *overrides, size_t n_overrides,
-	      struct strbuf *errors)
+static int load(struct conf **out, const struct conf_section *const *sections, size_t n_sections,
+		bool some, const char *path, const char *const *overrides, size_t n_overrides,
+		struct strbuf *errors)
 {
 	struct conf_builder b;
 	size_t i;
@@ -299,6 +342,7 @@ int conf_load(struct conf **out, const struct conf_section *const *sections, siz
 	err = builder_init(&b, sections, n_sections, errors);
 	if (err)
 		return err;
+	b.some = some;
 	if (path) {
 		if (read_file(&b, path) == ENOENT) {
 			conf_free(&b.conf);
@@ -309,6 +353,20 @@ int conf_load(struct conf **out, const struct conf_section *const *sections, siz
 	for (i = 0; i < n_overrides; i++)
 		conf_read_override(&b, overrides[i], i + 1);
 	return builder_finish(&b, out);
+}
+
+int conf_load(struct conf **out, const struct conf_section *const *sections, size_t n_sections,
+	      const char *path, const char *const *overrides, size_t n_overrides,
+	      struct strbuf *errors)
+{
+	return load(out, sections, n_sections, false, path, overrides, n_overrides, errors);
+}
+
+int conf_load_some(struct conf **out, const struct conf_section *const *sections,
+		   size_t n_sections, const char *path, const char *const *overrides,
+		   size_t n_overrides, struct strbuf *errors)
+{
+	return load(out, sections, n_sections, true, path, overrides, n_overrides, errors);
 }
 
 void conf_free(struct conf **c)

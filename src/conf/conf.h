@@ -74,7 +74,12 @@ struct conf_section {
 	size_t struct_size;
 	const struct conf_option *options;
 	size_t n_options;
-	const char *implicit; /* named: the instance there is when nothing names one; or NULL */
+	/* Named: the instance that a header without a name ("[listener]") means, and that there is
+	 * when nothing names one; or NULL. */
+	const char *implicit;
+	/* Named: all instances there are, also where no file mentions them, and no others; the array
+	 * ends with NULL. Or NULL: those that files and overrides name. */
+	const char *const *instances;
 	const char *doc; /* one sentence */
 };
 
@@ -86,7 +91,8 @@ struct conf;
  * order of names), and overrides.
  *
  * sections: the tables, borrowed for the conf's life. overrides: n strings "section.option=value"
- * or "section.name.option=value", as from the command line, applied last. Problems go to `errors`,
+ * or "section.name.option=value" (the name may be left out where it may be in a file), as from the
+ * command line, applied last. Problems go to `errors`,
  * one line each with file, line and what to do; an unknown section or option is one, with the
  * nearest known name as a suggestion; parsing goes on after a problem so that all are shown at
  * once. An override of a named section that no file has makes it.
@@ -97,6 +103,12 @@ struct conf;
 MUST_USE int conf_load(struct conf **out, const struct conf_section *const *sections,
 		       size_t n_sections, const char *path, const char *const *overrides,
 		       size_t n_overrides, struct strbuf *errors);
+
+/** As conf_load, but sections that no table describes are passed over, with all that is in them. For
+ * the options that decide which other tables there are. */
+MUST_USE int conf_load_some(struct conf **out, const struct conf_section *const *sections,
+			    size_t n_sections, const char *path, const char *const *overrides,
+			    size_t n_overrides, struct strbuf *errors);
 
 /** As conf_load, from text instead of files; `name` stands for the file in messages. For tests and
  * the fuzzer. */
@@ -121,6 +133,9 @@ void conf_dump(const struct conf *c, struct strbuf *out);
 
 /** Writes a commented sample file: every option with its sentence, range and default. */
 void conf_sample(const struct conf_section *const *sections, size_t n_sections, struct strbuf *out);
+
+/** What may be an instance's name: 1 to 64 letters, digits, '-', '_' or '.'. */
+bool conf_is_instance_name(struct slice name);
 
 /** The nearest of n names to what was written (edit distance at most a third of its length, at
  * least 1), or NULL. */

@@ -92,6 +92,15 @@ static void dump_option(const struct conf_instance *inst, const struct conf_opti
 	strbuf_fini(&value);
 }
 
+/* Where the instances are given, the one that a bare header means has no need of its name. */
+static bool has_bare_header(const struct conf_instance *inst)
+{
+	const struct conf_section *section = inst->section;
+
+	return section->instances && section->implicit &&
+	       strcmp(section->implicit, inst->name) == 0;
+}
+
 void conf_dump(const struct conf *c, struct strbuf *out)
 {
 	const struct conf_instance *inst;
@@ -100,7 +109,7 @@ void conf_dump(const struct conf *c, struct strbuf *out)
 	for (inst = c->first; inst; inst = inst->next) {
 		if (inst != c->first)
 			strbuf_append_char(out, '\n');
-		if (inst->name)
+		if (inst->name && !has_bare_header(inst))
 			strbuf_printf(out, "[%s %s]\n", inst->section->name, inst->name);
 		else
 			strbuf_printf(out, "[%s]\n", inst->section->name);
@@ -132,6 +141,26 @@ static void sample_option(const struct conf_option *opt, struct strbuf *out)
 	put_option(out, "#", opt->name, opt->def);
 }
 
+static void sample_header(const struct conf_section *section, struct strbuf *out)
+{
+	size_t i;
+
+	if (!section->named) {
+		strbuf_printf(out, "[%s]\n", section->name);
+	} else if (!section->instances) {
+		strbuf_printf(out, "#[%s %s]\n", section->name,
+			      section->implicit ? section->implicit : "NAME");
+	} else {
+		for (i = 0; section->instances[i]; i++) {
+			bool bare = section->implicit &&
+				    strcmp(section->implicit, section->instances[i]) == 0;
+
+			strbuf_printf(out, "#[%s%s%s]\n", section->name, bare ? "" : " ",
+				      bare ? "" : section->instances[i]);
+		}
+	}
+}
+
 void conf_sample(const struct conf_section *const *sections, size_t n_sections, struct strbuf *out)
 {
 	size_t i;
@@ -145,11 +174,7 @@ void conf_sample(const struct conf_section *const *sections, size_t n_sections, 
 
 		strbuf_append_char(out, '\n');
 		put_comment(out, section->doc);
-		if (section->named)
-			strbuf_printf(out, "#[%s %s]\n", section->name,
-				      section->implicit ? section->implicit : "NAME");
-		else
-			strbuf_printf(out, "[%s]\n", section->name);
+		sample_header(section, out);
 		for (k = 0; k < section->n_options; k++)
 			sample_option(&section->options[k], out);
 	}

@@ -44,6 +44,8 @@ struct conf_builder {
 	struct strbuf *errors;
 	bool failed;    /* a problem was reported */
 	bool no_memory; /* nothing more to report; the result is void */
+	bool some;      /* sections that no table describes are passed over */
+	bool muted;     /* in such a section: nothing is a problem */
 	uint32_t file;  /* number of the file being read, from 1; 0: none */
 };
 
@@ -63,12 +65,14 @@ void conf_problem(struct conf_builder *b, const struct conf_where *where, const 
 /** What forbids this text in a file, as the end of a sentence, or NULL: controls, not UTF-8. */
 const char *conf_text_problem(struct slice text);
 
-/** Finds a table by the name of its section; reports an unknown one. NULL when there is none. */
+/** Finds a table by the name of its section; reports an unknown one, or mutes the builder for it.
+ * NULL when there is none. */
 const struct conf_section *conf_find_section(struct conf_builder *b, const struct conf_where *where,
 					     struct slice kind);
 
-/** Finds or makes (with defaults) a section's instance; reports a name that is missing, superfluous
- * or malformed. An empty name stands for none. NULL after a problem. */
+/** Finds or makes (with defaults) a section's instance; reports a name that is missing, superfluous,
+ * malformed or none of those there are. An empty name stands for the implicit one. NULL after a
+ * problem. */
 struct conf_instance *conf_open_instance(struct conf_builder *b, const struct conf_where *where,
 					 const struct conf_section *section, struct slice name);
 

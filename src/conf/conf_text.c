@@ -77,12 +77,20 @@ const struct conf_section *conf_find_section(struct conf_builder *b, const struc
 					     struct slice kind)
 {
 	const struct conf *c = b->conf;
+	const char *in = "";
 	const char **names;
 	size_t i;
 
 	for (i = 0; i < c->n_sections; i++) {
 		if (slice_is(kind, c->sections[i]->name))
 			return c->sections[i];
+		/* Where there are plugins, it may be the section of one that was forgotten. */
+		if (strcmp(c->sections[i]->name, "plugins") == 0)
+			in = " (and load of [plugins] names no such plugin)";
+	}
+	if (b->some) {
+		b->muted = true;
+		return NULL;
 	}
 	names = arena_calloc(&b->conf->arena, c->n_sections, sizeof(*names));
 	if (!names) {
@@ -91,7 +99,7 @@ const struct conf_section *conf_find_section(struct conf_builder *b, const struc
 	}
 	for (i = 0; i < c->n_sections; i++)
 		names[i] = c->sections[i]->name;
-	report_unknown(b, where, "section", kind, "", names, c->n_sections);
+	report_unknown(b, where, "section", kind, in, names, c->n_sections);
 	return NULL;
 }
 
@@ -130,6 +138,7 @@ static void read_header(struct reader *r, struct slice line)
 
 	r->inst = NULL;
 	r->in_section = true;
+	r->b->muted = false;
 	if (!end) {
 		conf_problem(r->b, &r->where, "the section's name does not end; write [NAME]");
 		return;
@@ -292,6 +301,7 @@ void conf_read_text(struct conf_builder *b, const char *name, const char *text, 
 		b->no_memory = true;
 	if (r.goes_on)
 		finish_option(&r);
+	b->muted = false;
 	strbuf_fini(&r.value);
 }
 
@@ -320,6 +330,7 @@ void conf_read_override(struct conf_builder *b, const char *text, size_t n)
 	while (*last != '.')
 		last--;
 	section = conf_find_section(b, &where, slice_of(key.p, (size_t)(first - key.p)));
+	b->muted = false;
 	if (!section)
 		return;
 	if (last > first)

@@ -163,6 +163,132 @@ static const struct conf_option limits_options[] = {
 		 "count them." },
 };
 
+static const struct conf_option web_options[] = {
+	{ ROW(web, root), .type = CONF_STRING, .def = "", .max = 4095,
+	  .doc = "Folder whose files are served over HTTP, such as a web page for the chat; "
+		 "they are read into memory when the daemon starts. Hidden files, and links "
+		 "that lead out of it, are not served. Empty: none." },
+	{ ROW(web, max_bytes), .type = CONF_INT, .def = "16777216", .min = 1,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "Size of all files in the folder together; with more the daemon does not "
+		 "start." },
+	{ ROW(web, max_files), .type = CONF_INT, .def = "1000", .min = 1, .max = 100000,
+	  .doc = "Number of files in the folder; with more the daemon does not start." },
+};
+
+static const struct conf_choice aliases[] = {
+	{ "seed", 1 },
+	{ "past", 2 },
+	{ "both", 3 },
+	{ NULL, 0 },
+};
+
+static const struct conf_option chat_options[] = {
+	{ ROW(chat, aliases), .type = CONF_ENUM, .choices = aliases, .def = "both",
+	  .doc = "Which names of events clients hear that do not choose: the seed's, the "
+		 "past-tense ones, or both." },
+	{ ROW(chat, query_token), .type = CONF_BOOL, .def = "yes",
+	  .doc = "Accepts the token in the query of the handshake (?token=); it is never "
+		 "logged." },
+	{ ROW(chat, auth_timeout_ms), .type = CONF_INT, .def = "8000", .min = 10, .max = 600000,
+	  .unit = "ms",
+	  .doc = "A token whose verification takes longer is not accepted; the client is told "
+		 "to come back." },
+	{ ROW(chat, storage_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
+	  .max = 600000, .unit = "ms",
+	  .doc = "A request to the storage that takes longer is given up." },
+	{ ROW(chat, history_messages), .type = CONF_INT, .def = "50", .min = 1, .max = 1000,
+	  .doc = "The latest messages of a conversation that an AI service gets." },
+	{ ROW(chat, max_content_bytes), .type = CONF_INT, .def = "262144", .min = 1,
+	  .max = 16 * MIB, .unit = "bytes",
+	  .doc = "The longest message that a client may send." },
+	{ ROW(chat, max_title_bytes), .type = CONF_INT, .def = "1000", .min = 1, .max = 65536,
+	  .unit = "bytes",
+	  .doc = "The longest title, model name or client's message id of a conversation." },
+	{ ROW(chat, max_metadata_bytes), .type = CONF_INT, .def = "65536", .min = 2, .max = MIB,
+	  .unit = "bytes",
+	  .doc = "The longest metadata or system prompt of a conversation." },
+	{ ROW(chat, queue_depth), .type = CONF_INT, .def = "3", .min = 0, .max = 100,
+	  .doc = "Messages that may wait in a conversation while an answer is generated." },
+	{ ROW(chat, chunk_interval_ms), .type = CONF_INT, .def = "40", .min = 0, .max = 10000,
+	  .unit = "ms",
+	  .doc = "Pieces of an answer are collected for so long before they are sent; 0 sends "
+		 "each one." },
+	{ ROW(chat, full_bytes_per_s), .type = CONF_INT, .def = "65536", .min = 1024,
+	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
+	  .doc = "How fast the whole text so far may be repeated to a client that wants it "
+		 "with every piece." },
+	{ ROW(chat, max_answer_bytes), .type = CONF_INT, .def = "4194304", .min = 1024,
+	  .max = 256 * MIB, .unit = "bytes",
+	  .doc = "The longest answer; a longer one is cut there." },
+	{ ROW(chat, answer_timeout_ms), .type = CONF_INT, .def = "600000", .min = 100,
+	  .max = 86400000, .unit = "ms",
+	  .doc = "An answer that takes longer ends as failed, with the text so far." },
+	{ ROW(chat, flush_interval_ms), .type = CONF_INT, .def = "250", .min = 10, .max = 60000,
+	  .unit = "ms",
+	  .doc = "The text so far of a running answer is stored this often." },
+	{ ROW(chat, flush_bytes), .type = CONF_INT, .def = "2048", .min = 1, .max = MIB,
+	  .unit = "bytes",
+	  .doc = "So much text that is not stored yet is stored at once." },
+	{ ROW(chat, typing_timeout_ms), .type = CONF_INT, .def = "6000", .min = 100,
+	  .max = 600000, .unit = "ms",
+	  .doc = "A typing indicator ends by itself after this." },
+	{ ROW(chat, typing_repeat_ms), .type = CONF_INT, .def = "2000", .min = 0, .max = 600000,
+	  .unit = "ms",
+	  .doc = "A repeated typing indicator is passed on at most this often." },
+	{ ROW(chat, lease_beat_ms), .type = CONF_INT, .def = "3000", .min = 100, .max = 5000,
+	  .unit = "ms",
+	  .doc = "How often the instance renews its lease (10 s) in the database." },
+	{ ROW(chat, heads_interval_ms), .type = CONF_INT, .def = "10000", .min = 100,
+	  .max = 600000, .unit = "ms",
+	  .doc = "How often the feed looks for events whose notification was lost." },
+	{ ROW(chat, shutdown_timeout_ms), .type = CONF_INT, .def = "5000", .min = 0,
+	  .max = 600000, .unit = "ms",
+	  .doc = "At the end, running answers are stored for at most so long." },
+};
+
+static const struct conf_option plugins_options[] = {
+	{ ROW(plugins, load), .type = CONF_LIST, .def = "auth_jwt, storage_pgsql, provider_demo",
+	  .doc = "Plugins: NAME, NAME:INSTANCE for one more of the same plugin (its section "
+		 "is then [NAME INSTANCE]), or the path of NAME.so; the first provider "
+		 "answers where no other is asked for." },
+	{ ROW(plugins, directory), .type = CONF_STRING, .def = "", .max = 3000,
+	  .doc = "Folder with the plugins' files, NAME.so; empty is the one that they were "
+		 "installed in. Nobody but root and the daemon's user may be able to write to "
+		 "it." },
+};
+
+static const struct conf_option http_client_options[] = {
+	{ ROW(http_client, proxy), .type = CONF_STRING, .def = "", .max = 2048,
+	  .flags = CONF_SECRET,
+	  .doc = "URL of the proxy for requests of plugins, which may have a password in it; "
+		 "empty is none." },
+	{ ROW(http_client, ca_file), .type = CONF_STRING, .def = "", .max = 4095,
+	  .doc = "Certificate authorities that are believed, in PEM; empty is the system's." },
+	{ ROW(http_client, max_connections), .type = CONF_INT, .def = "1000", .min = 0,
+	  .max = 1000000,
+	  .doc = "Connections at a time to other services, each of which needs an open file; "
+		 "further requests wait; 0 is no limit." },
+	{ ROW(http_client, max_connections_per_host), .type = CONF_INT, .def = "0", .min = 0,
+	  .max = 1000000, .doc = "Connections at a time to one service; 0 is no limit." },
+	{ ROW(http_client, connect_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
+	  .max = 600000, .unit = "ms",
+	  .doc = "A service that cannot be reached in this time, TLS included, is taken to be "
+		 "away." },
+	{ ROW(http_client, first_byte_timeout_ms), .type = CONF_INT, .def = "60000", .min = 0,
+	  .max = 3600000, .unit = "ms",
+	  .doc = "Time until the answer begins, where the plugin does not say otherwise; 0 is "
+		 "no limit." },
+	{ ROW(http_client, idle_timeout_ms), .type = CONF_INT, .def = "60000", .min = 0,
+	  .max = 3600000, .unit = "ms",
+	  .doc = "Time between two pieces of an answer, where the plugin does not say "
+		 "otherwise; 0 is no limit." },
+	{ ROW(http_client, total_timeout_ms), .type = CONF_INT, .def = "900000", .min = 0,
+	  .max = 86400000, .unit = "ms",
+	  .doc = "Time for a whole request, where the plugin does not say otherwise; 0 is no "
+		 "limit." },
+};
+
 #define SECTION(id, is_named, implicit_name, text)                                              \
 	static const struct conf_section id##_section = { .name = #id,                          \
 							  .named = (is_named),                  \
@@ -181,15 +307,28 @@ SECTION(engine, false, NULL, "The transport: Engine.IO over WebSocket and HTTP l
 SECTION(socket, false, NULL, "Sockets: Socket.IO namespaces, rooms, attachments.");
 SECTION(cors, false, NULL, "Which web pages may connect.");
 SECTION(limits, false, NULL, "Bounds on what clients may use.");
+SECTION(web, false, NULL, "A folder of files that is served beside the endpoint.");
+SECTION(chat, false, NULL, "The chat: conversations, messages, answers.");
+SECTION(plugins, false, NULL,
+	"Plugins: who users are (auth), who answers (providers), where it is kept (storage). Each "
+	"has a section of its own name.");
+SECTION(http_client, false, NULL, "Requests of plugins to other services.");
 
 const struct conf_section *const *options_sections(size_t *n)
 {
-	static const struct conf_section *const sections[] = { &log_section,    &listener_section,
-							       &engine_section, &socket_section,
-							       &cors_section,   &limits_section };
+	static const struct conf_section *const sections[] = {
+		&log_section,    &listener_section, &engine_section, &socket_section,
+		&cors_section,   &limits_section,   &web_section,    &chat_section,
+		&plugins_section, &http_client_section,
+	};
 
 	*n = ARRAY_LEN(sections);
 	return sections;
+}
+
+const struct conf_section *options_plugins_section(void)
+{
+	return &plugins_section;
 }
 
 static void problem(struct strbuf *errors, int *rc, const char *text)

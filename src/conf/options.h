@@ -73,8 +73,56 @@ struct options_limits {
 	struct conf_list trusted_proxies;
 };
 
-/** The tables, n of them. */
+struct options_web {
+	const char *root;
+	int64_t max_bytes;
+	int64_t max_files;
+};
+
+struct options_chat {
+	int aliases; /* enum core_aliases */
+	bool query_token;
+	int64_t auth_timeout_ms;
+	int64_t storage_timeout_ms;
+	int64_t history_messages;
+	int64_t max_content_bytes;
+	int64_t max_title_bytes;
+	int64_t max_metadata_bytes;
+	int64_t queue_depth;
+	int64_t chunk_interval_ms;
+	int64_t full_bytes_per_s;
+	int64_t max_answer_bytes;
+	int64_t answer_timeout_ms;
+	int64_t flush_interval_ms;
+	int64_t flush_bytes;
+	int64_t typing_timeout_ms;
+	int64_t typing_repeat_ms;
+	int64_t lease_beat_ms;
+	int64_t heads_interval_ms;
+	int64_t shutdown_timeout_ms;
+};
+
+struct options_plugins {
+	struct conf_list load;
+	const char *directory; /* empty: the one of the build */
+};
+
+struct options_http_client {
+	const char *proxy;
+	const char *ca_file;
+	int64_t max_connections;
+	int64_t max_connections_per_host;
+	int64_t connect_timeout_ms;
+	int64_t first_byte_timeout_ms;
+	int64_t idle_timeout_ms;
+	int64_t total_timeout_ms;
+};
+
+/** The tables of the daemon itself, n of them; those of plugins join them. */
 const struct conf_section *const *options_sections(size_t *n);
+
+/** The table of [plugins] alone, which is read before all others. */
+const struct conf_section *options_plugins_section(void);
 
 /** What no single row can check: values that must fit each other. 0, or PARLANCE_EINVAL with a
  * sentence for each problem in errors. */

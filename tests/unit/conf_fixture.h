@@ -100,6 +100,34 @@ static const struct conf_section peer_section = {
 static const struct conf_section *const sections[] = { &engine_section, &listener_section,
 						       &peer_section };
 
+/* As those of plugins: the instances are given. */
+static const char *const given[] = { "default", "local", NULL };
+static const char *const given_one[] = { "local", NULL };
+
+static const struct conf_section plugin_section = {
+	.name = "plug",
+	.named = true,
+	.struct_size = sizeof(struct listener),
+	.options = listener_options,
+	.n_options = ARRAY_LEN(listener_options),
+	.implicit = "default",
+	.instances = given,
+	.doc = "A plugin.",
+};
+
+static const struct conf_section other_section = {
+	.name = "other",
+	.named = true,
+	.struct_size = sizeof(struct listener),
+	.options = listener_options,
+	.n_options = ARRAY_LEN(listener_options),
+	.instances = given_one,
+	.doc = "Another plugin.",
+};
+
+static const struct conf_section *const plugin_sections[] = { &plugin_section, &other_section,
+							      &peer_section };
+
 static struct strbuf errors;
 
 static inline int setup(void **state)
