@@ -56,12 +56,52 @@ static int read_origins(struct setup *s, const struct conf_list *list, struct st
 }
 
 /* Every option's range fits the type it goes to. */
+
+static void fill_chat(struct core_config *c, const struct options_chat *o)
+{
+	_Static_assert(CORE_ALIASES_SEED == 1 && CORE_ALIASES_PAST == 2 && CORE_ALIASES_BOTH == 3,
+		       "as in conf/options.c");
+	c->aliases = o->aliases;
+	c->query_token = o->query_token;
+	c->auth_timeout_ms = (uint32_t)o->auth_timeout_ms;
+	c->storage_timeout_ms = (uint32_t)o->storage_timeout_ms;
+	c->history_messages = (uint32_t)o->history_messages;
+	c->max_content_bytes = (uint32_t)o->max_content_bytes;
+	c->max_title_bytes = (uint32_t)o->max_title_bytes;
+	c->max_metadata_bytes = (uint32_t)o->max_metadata_bytes;
+	c->queue_depth = (uint32_t)o->queue_depth;
+	c->chunk_interval_ms = (uint32_t)o->chunk_interval_ms;
+	c->full_bytes_per_s = (uint32_t)o->full_bytes_per_s;
+	c->max_answer_bytes = (uint32_t)o->max_answer_bytes;
+	c->answer_timeout_ms = (uint32_t)o->answer_timeout_ms;
+	c->flush_interval_ms = (uint32_t)o->flush_interval_ms;
+	c->flush_bytes = (uint32_t)o->flush_bytes;
+	c->typing_timeout_ms = (uint32_t)o->typing_timeout_ms;
+	c->typing_repeat_ms = (uint32_t)o->typing_repeat_ms;
+	c->lease_beat_ms = (uint32_t)o->lease_beat_ms;
+	c->heads_interval_ms = (uint32_t)o->heads_interval_ms;
+	c->shutdown_timeout_ms = (uint32_t)o->shutdown_timeout_ms;
+}
+
+static void fill_http_client(struct http_client_config *c, const struct options_http_client *o)
+{
+	c->proxy = o->proxy;
+	c->ca_file = o->ca_file;
+	c->max_connections = (uint32_t)o->max_connections;
+	c->max_connections_per_host = (uint32_t)o->max_connections_per_host;
+	c->connect_timeout_ms = (uint32_t)o->connect_timeout_ms;
+	c->first_byte_timeout_ms = (uint32_t)o->first_byte_timeout_ms;
+	c->idle_timeout_ms = (uint32_t)o->idle_timeout_ms;
+	c->total_timeout_ms = (uint32_t)o->total_timeout_ms;
+}
+
 static int fill(struct setup *s, struct strbuf *errors)
 {
 	const struct options_engine *e = conf_get(s->conf, "engine", NULL);
 	const struct options_socket *k = conf_get(s->conf, "socket", NULL);
 	const struct options_cors *c = conf_get(s->conf, "cors", NULL);
 	const struct options_limits *l = conf_get(s->conf, "limits", NULL);
+	const struct options_web *w = conf_get(s->conf, "web", NULL);
 	struct net_config *n = &s->net;
 	int rc = options_check(s->conf, errors);
 	int rc_networks;
@@ -91,6 +131,10 @@ static int fill(struct setup *s, struct strbuf *errors)
 	n->queue_soft_seconds = (uint32_t)l->queue_soft_s;
 	n->queue_hard_bytes = (uint64_t)l->queue_hard_bytes;
 
+	n->web_root = w->root;
+	n->web_max_bytes = (uint64_t)w->max_bytes;
+	n->web_max_files = (uint32_t)w->max_files;
+
 	s->sio.connect_timeout_ms = (uint32_t)e->connect_timeout_ms;
 	s->sio.authorize_timeout_ms = (uint32_t)k->authorize_timeout_ms;
 	s->sio.max_namespaces = (uint32_t)k->max_namespaces;
@@ -98,6 +142,9 @@ static int fill(struct setup *s, struct strbuf *errors)
 	s->sio.max_pending_acks = (uint32_t)k->max_pending_acks;
 	s->sio.max_attachments = (uint32_t)k->max_attachments;
 	s->sio.max_attachment_bytes = (uint64_t)k->max_attachment_bytes;
+
+	fill_chat(&s->chat, conf_get(s->conf, "chat", NULL));
+	fill_http_client(&s->http_client, conf_get(s->conf, "http_client", NULL));
 
 	rc_networks = read_networks(s, &l->trusted_proxies, errors);
 	rc_origins = read_origins(s, &c->origins, errors);
@@ -119,9 +166,129 @@ int setup_load(struct setup *s, const char *path, const char *const *overrides, 
 	return rc ? rc : fill(s, errors);
 }
 
+/* Opens what [plugins] names. Of the rest of the configuration nothing is said: it is read again. */
+static int open_plugins(struct plugins **plugins, const char *path, const char *const *overrides,
+			size_t n_overrides, struct strbuf *errors)
+{
+	const struct conf_section *section = options_plugins_section();
+	const struct options_plugins *o;
+	struct conf *conf = NULL;
+	int rc = conf_load_some(&conf, &section, 1, path, overrides, n_overrides, errors);
+
+	if (rc)
+		return rc;
+	o = conf_get(conf, "plugins", NULL);
+	rc = plugins_open(plugins, &o->load, o->directory[0] ? o->directory : PARLANCE_PLUGINDIR,
+			  errors);
+	conf_free(&conf);
+	return rc;
+}
+
+/* A plugin must not take the place of a section of ours. */
+static int check_names(const struct conf_section *const *ours, size_t n_ours,
+		       const struct conf_section *const *theirs, size_t n_theirs,
+		       struct strbuf *errors)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n_ours * n_theirs; i++) {
+		const char *name = theirs[i % n_theirs]->name;
+
+		if (strcmp(ours[i / n_theirs]->name, name) != 0)
+			continue;
+		strbuf_printf(errors,
+			      "[plugins] load: the plugin \"%s\" has the name of a section of the "
+			      "daemon; its author must give it another\n",
+			      name);
+		rc = PARLANCE_EINVAL;
+	}
+	return rc;
+}
+
+/* Our tables and those of the plugins (NULL: none), to be freed. NULL: out of memory. */
+static const struct conf_section **join_sections(const struct plugins *plugins, size_t *n)
+{
+	const struct conf_section *const *theirs = NULL;
+	const struct conf_section *const *ours;
+	const struct conf_section **all;
+	size_t n_theirs = 0;
+	size_t n_ours;
+
+	ours = options_sections(&n_ours);
+	if (plugins)
+		theirs = plugins_sections(plugins, &n_theirs);
+	*n = n_ours + n_theirs;
+	all = calloc(*n, sizeof(const struct conf_section *));
+	for (size_t i = 0; all && i < *n; i++)
+		all[i] = i < n_ours ? ours[i] : theirs[i - n_ours];
+	return all;
+}
+
+/* Plugins and the tables of all options, ours and theirs. */
+static int open_all(struct setup *s, const char *path, const char *const *overrides,
+		    size_t n_overrides, size_t *n, struct strbuf *errors)
+{
+	size_t n_ours;
+	int rc = open_plugins(&s->plugins, path, overrides, n_overrides, errors);
+
+	s->sections = join_sections(s->plugins, n);
+	if (!s->sections)
+		return PARLANCE_ENOMEM;
+	if (rc)
+		return rc;
+	(void)options_sections(&n_ours);
+	return check_names(s->sections, n_ours, s->sections + n_ours, *n - n_ours, errors);
+}
+
+int setup_load_plugins(struct setup *s, const char *path, const char *const *overrides,
+		       size_t n_overrides, struct strbuf *errors)
+{
+	struct strbuf first;
+	size_t n;
+	int rc;
+	int rc_rest;
+
+	memset(s, 0, sizeof(*s));
+	strbuf_init(&first, errors->max);
+	rc = open_all(s, path, overrides, n_overrides, &n, &first);
+	if (!rc) {
+		rc = conf_load(&s->conf, s->sections, n, path, overrides, n_overrides, errors);
+		rc = rc ? rc : fill(s, errors);
+	} else if (rc != PARLANCE_ENOMEM) {
+		/* What else is wrong is said as well, as far as it can be told without all plugins.
+		 * A problem of [plugins] itself is found again. */
+		rc_rest = conf_load_some(&s->conf, s->sections, n, path, overrides, n_overrides,
+					 errors);
+		if (!rc_rest)
+			rc_rest = fill(s, errors);
+		if (!rc_rest || s->plugins)
+			strbuf_append(errors, first.data, first.len);
+	}
+	strbuf_fini(&first);
+	return rc;
+}
+
+int setup_sample(const char *path, const char *const *overrides, size_t n_overrides,
+		 struct strbuf *out, struct strbuf *errors)
+{
+	struct setup s;
+	size_t n;
+	int rc;
+
+	memset(&s, 0, sizeof(s));
+	rc = open_all(&s, path, overrides, n_overrides, &n, errors);
+	if (!rc)
+		conf_sample(s.sections, n, out);
+	setup_fini(&s);
+	return rc;
+}
+
 void setup_fini(struct setup *s)
 {
 	conf_free(&s->conf);
+	plugins_free(&s->plugins);
+	free(s->sections);
+	s->sections = NULL;
 	free(s->trusted_proxies);
 	s->trusted_proxies = NULL;
 }
@@ -136,7 +303,8 @@ void setup_log(const struct setup *s)
 void setup_files(const struct setup *s)
 {
 	/* Not more than needed: libwebsockets keeps tables by the limit, and walks them. */
-	rlim_t want = (rlim_t)s->net.max_connections + FILES_RESERVED;
+	rlim_t want = (rlim_t)s->net.max_connections + FILES_RESERVED +
+		      (s->plugins ? s->http_client.max_connections : 0);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)

@@ -8,7 +8,10 @@
 #define PARLANCE_SETUP_H
 
 #include "conf/conf.h"
+#include "core/core.h"
+#include "loop/http_client.h"
 #include "net/net.h"
+#include "plugin/plugins.h"
 #include "sio/sio.h"
 
 #ifdef __cplusplus
@@ -20,12 +23,30 @@ struct setup {
 	struct ip_net *trusted_proxies;
 	struct net_config net;
 	struct sio_config sio;
+	struct core_config chat;
+	struct http_client_config http_client;
+	struct plugins *plugins; /* opened; NULL after setup_load */
+	const struct conf_section **sections; /* of the daemon and of the plugins */
 };
 
-/** Loads the configuration (conf_load) and checks all of it. 0, or a PARLANCE_E* with one problem
- * a line in errors. setup_fini in either case. */
+/** Loads the configuration (conf_load) and checks all of it; no plugin is opened, and sections of
+ * plugins are unknown. 0, or a PARLANCE_E* with one problem a line in errors. setup_fini in either
+ * case. */
 MUST_USE int setup_load(struct setup *setup, const char *path, const char *const *overrides,
 			size_t n_overrides, struct strbuf *errors);
+
+/** As setup_load, with plugins: those that [plugins] names are opened, and their options are a part
+ * of the configuration. */
+MUST_USE int setup_load_plugins(struct setup *setup, const char *path,
+				const char *const *overrides, size_t n_overrides,
+				struct strbuf *errors);
+
+/** Appends a commented sample configuration, with the options of the plugins that [plugins] names in
+ * the file (NULL: none) and the overrides. 0, or a PARLANCE_E* with one problem a line in errors. */
+MUST_USE int setup_sample(const char *path, const char *const *overrides, size_t n_overrides,
+			  struct strbuf *out, struct strbuf *errors);
+
+/** After plugins_destroy, if there was plugins_create. */
 void setup_fini(struct setup *setup);
 
 /** Sets the log's level and format. */

@@ -104,6 +104,8 @@ static void test_numbers_arrive(void **state)
 {
 #define NET(member) &s.net.member, sizeof(s.net.member)
 #define SIO(member) &s.sio.member, sizeof(s.sio.member)
+#define CHAT(member) &s.chat.member, sizeof(s.chat.member)
+#define HTTP(member) &s.http_client.member, sizeof(s.http_client.member)
 	static const struct {
 		const char *override;
 		const void *at;
@@ -121,6 +123,33 @@ static void test_numbers_arrive(void **state)
 		{ "socket.max_rooms=108", SIO(max_rooms), 108 },
 		{ "socket.max_pending_acks=120", SIO(max_pending_acks), 120 },
 		{ "socket.max_attachments=109", SIO(max_attachments), 109 },
+		{ "chat.auth_timeout_ms=301", CHAT(auth_timeout_ms), 301 },
+		{ "chat.storage_timeout_ms=302", CHAT(storage_timeout_ms), 302 },
+		{ "chat.history_messages=303", CHAT(history_messages), 303 },
+		{ "chat.max_content_bytes=304", CHAT(max_content_bytes), 304 },
+		{ "chat.max_title_bytes=305", CHAT(max_title_bytes), 305 },
+		{ "chat.max_metadata_bytes=306", CHAT(max_metadata_bytes), 306 },
+		{ "chat.chunk_interval_ms=307", CHAT(chunk_interval_ms), 307 },
+		{ "chat.answer_timeout_ms=308", CHAT(answer_timeout_ms), 308 },
+		{ "chat.flush_interval_ms=309", CHAT(flush_interval_ms), 309 },
+		{ "chat.flush_bytes=310", CHAT(flush_bytes), 310 },
+		{ "chat.typing_timeout_ms=311", CHAT(typing_timeout_ms), 311 },
+		{ "chat.typing_repeat_ms=312", CHAT(typing_repeat_ms), 312 },
+		{ "chat.lease_beat_ms=313", CHAT(lease_beat_ms), 313 },
+		{ "chat.heads_interval_ms=314", CHAT(heads_interval_ms), 314 },
+		{ "chat.shutdown_timeout_ms=315", CHAT(shutdown_timeout_ms), 315 },
+		{ "chat.queue_depth=98", CHAT(queue_depth), 98 },
+		{ "chat.full_bytes_per_s=5001", CHAT(full_bytes_per_s), 5001 },
+		{ "chat.max_answer_bytes=5002", CHAT(max_answer_bytes), 5002 },
+		{ "chat.aliases=past", CHAT(aliases), CORE_ALIASES_PAST },
+		{ "http_client.max_connections=401", HTTP(max_connections), 401 },
+		{ "http_client.max_connections_per_host=402", HTTP(max_connections_per_host), 402 },
+		{ "http_client.connect_timeout_ms=403", HTTP(connect_timeout_ms), 403 },
+		{ "http_client.first_byte_timeout_ms=404", HTTP(first_byte_timeout_ms), 404 },
+		{ "http_client.idle_timeout_ms=405", HTTP(idle_timeout_ms), 405 },
+		{ "http_client.total_timeout_ms=406", HTTP(total_timeout_ms), 406 },
+		{ "web.max_bytes=501", NET(web_max_bytes), 501 },
+		{ "web.max_files=502", NET(web_max_files), 502 },
 		{ "socket.max_attachment_bytes=1073741824", SIO(max_attachment_bytes), 1073741824 },
 		{ "cors.max_age_s=110", NET(cors_max_age_s), 110 },
 		{ "limits.max_connections=111", NET(max_connections), 111 },
@@ -140,6 +169,8 @@ static void test_numbers_arrive(void **state)
 	};
 #undef NET
 #undef SIO
+#undef CHAT
+#undef HTTP
 	const char *overrides[ARRAY_LEN(rows)];
 
 	(void)state;
