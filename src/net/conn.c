@@ -19,6 +19,8 @@
  * close into a reset that takes the answer with it (RFC 9112 section 9.6).
  */
 #define LINGER_MS 2000
+/* How much of files one connection may write before the others have their turn. */
+#define FILE_TURN_BYTES (256 * 1024)
 
 static const uint16_t allowed_moves[] = {
 	[CONN_PROXY] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
@@ -148,6 +150,21 @@ void conn_deadline(struct conn *c, uint32_t ms)
 
 /* Output */
 
+/* More of the file that is the body of the answer before it. */
+static size_t take_file(struct conn *c, unsigned char *out, size_t room)
+{
+	size_t n = c->file.len < room ? c->file.len : room;
+
+	if (!n)
+		return 0;
+	memcpy(out, c->file.p, n);
+	c->file = slice_of(c->file.p + n, c->file.len - n);
+	c->took_turn = true;
+	/* It has as long for the next piece as for a request. */
+	conn_deadline(c, c->net->config->idle_timeout_ms);
+	return n;
+}
+
 /*
  * The next bytes to go out. A frame that was begun goes first, then our own (answers, control
  * frames), then more of the session's packets.
@@ -176,6 +193,8 @@ static size_t gather(struct conn *c, unsigned char *out)
 			c->out_done = 0;
 		}
 	}
+	if (!c->out.len)
+		n += take_file(c, out + n, NET_GATHER_BYTES - n);
 	if (s && !c->out.len) {
 		n += outq_take_ws(&s->outq, out + n, NET_GATHER_BYTES - n, deflate_from);
 		session_sent(s, before);
@@ -208,18 +227,22 @@ bool conn_take_queue(struct conn *c)
 static bool write_out(struct conn *c)
 {
 	unsigned char *buf = c->net->gather + LWS_PRE;
+	size_t files_before = c->file.len;
 	size_t n;
 
 	if (!strbuf_ok(&c->out))
 		return false;
-	while (!lws_partial_buffered(c->wsi) && (n = gather(c, buf))) {
+	c->took_turn = false;
+	while (!lws_partial_buffered(c->wsi) && files_before - c->file.len < FILE_TURN_BYTES &&
+	       (n = gather(c, buf))) {
 		if (lws_write(c->wsi, buf, n, LWS_WRITE_RAW) < 0)
 			return false;
-		if (c->state == CONN_CLOSING) /* it still takes something: give it time for more */
+		/* It still takes something: give it time for more. */
+		if (c->state == CONN_CLOSING && !c->took_turn)
 			loop_timer_start(c->net->loop, &c->timer, CLOSE_TIMEOUT_MS,
 					 on_close_timeout);
 	}
-	c->blocked = lws_partial_buffered(c->wsi);
+	c->blocked = lws_partial_buffered(c->wsi) || c->file.len;
 	if (c->blocked)
 		lws_callback_on_writable(c->wsi);
 	conn_update_reading(c);
@@ -231,6 +254,10 @@ void conn_update_reading(struct conn *c)
 	/* Level-triggered input that nobody takes would spin the loop: libwebsockets takes none
 	 * while it has output to flush. */
 	bool read = !c->blocked && !(c->state == CONN_WS && c->session && c->session->congested);
+
+	/* Between two pieces of a file, requests that wait for its end are taken in, so many. */
+	if (c->file.len && c->rx.len > c->net->config->max_header_bytes)
+		read = false;
 
 	if (!c->wsi || read == c->reading)
 		return;
@@ -249,6 +276,8 @@ static void take_input(struct conn *c, struct slice *in)
 
 	switch (c->state) {
 	case CONN_HEAD:
+		if (c->file.len) /* the next request waits for the end of this answer */
+			return;
 		rc = http_parse(*in, config->max_header_bytes, &request);
 		free(c->cors_origin); /* of the request before */
 		c->cors_origin = NULL;
@@ -380,8 +409,12 @@ void conn_end_of_turn(struct conn *c)
 		loop_timer_start(c->net->loop, &c->timer, LINGER_MS, on_close_timeout);
 	}
 	/* A request that came while the one before was not yet answered. */
-	if (c->state == CONN_HEAD && c->rx.len && !c->head_begun)
-		input(c, NULL, 0);
+	if (c->state == CONN_HEAD && c->rx.len && !c->head_begun) {
+		if (c->took_turn)
+			lws_callback_on_writable(c->wsi);
+		else
+			input(c, NULL, 0);
+	}
 }
 
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

@@ -2,7 +2,7 @@
 /* Copyright the Parlance authors */
 /*
  * HTTP: which request this is, whether it may, and the answers. The endpoint is one path; its
- * requests are handshakes, polls, posts and upgrades of Engine.IO.
+ * requests are handshakes, polls, posts and upgrades of Engine.IO. All other paths are web.c's.
  */
 #include <strings.h>
 
@@ -23,9 +23,11 @@ static const char *status_text(unsigned int status)
 	} texts[] = {
 		{ 200, "OK" },
 		{ 204, "No Content" },
+		{ 304, "Not Modified" },
 		{ 400, "Bad Request" },
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
 		{ 408, "Request Timeout" },
 		{ 411, "Length Required" },
 		{ 413, "Content Too Large" },
@@ -69,22 +71,32 @@ static void append_cors(struct strbuf *out, const struct conn *c)
 
 void http_answer(struct conn *c, const struct http_answer *a)
 {
+	struct slice body = a->file ? a->file->body : a->body;
 	struct strbuf *out = &c->out;
 
 	if (c->net->shutting_down)
 		c->keep_alive = false;
-	strbuf_printf(out, "HTTP/1.1 %u %s\r\nConnection: %s\r\nCache-Control: no-store\r\n",
-		      a->status, status_text(a->status), c->keep_alive ? "keep-alive" : "close");
-	if (a->status != 204)
-		strbuf_printf(out, "Content-Length: %zu\r\n", a->body.len);
-	if (a->type)
-		strbuf_printf(out, "Content-Type: %s\r\n", a->type);
-	append_cors(out, c);
+	strbuf_printf(out, "HTTP/1.1 %u %s\r\nConnection: %s\r\n", a->status,
+		      status_text(a->status), c->keep_alive ? "keep-alive" : "close");
+	if (a->status == 204 || a->status == 304)
+		body.len = 0;
+	else
+		strbuf_printf(out, "Content-Length: %zu\r\n", body.len);
+	if (a->file) {
+		web_append_headers(c, a->file);
+	} else {
+		strbuf_append_str(out, "Cache-Control: no-store\r\n");
+		if (a->type)
+			strbuf_printf(out, "Content-Type: %s\r\n", a->type);
+		append_cors(out, c);
+	}
 	if (a->headers)
 		strbuf_append_str(out, a->headers);
 	strbuf_append_str(out, "\r\n");
-	if (!c->head_only)
-		strbuf_append_slice(out, a->body);
+	if (!c->head_only && a->file)
+		c->file = body;
+	else if (!c->head_only)
+		strbuf_append_slice(out, body);
 	if (!strbuf_ok(out)) {
 		conn_kill(c);
 		return;
@@ -438,7 +450,7 @@ void http_request(struct conn *c, const struct http_request *r)
 	c->keep_alive = r->keep_alive && !has_body;
 	c->head_only = r->method == HTTP_HEAD;
 	if (!path_ok(c->net, r->path)) {
-		http_answer_text(c, 404, "Not found\n", NULL);
+		web_request(c, r);
 		return;
 	}
 	if (!origin_ok(c, r)) {

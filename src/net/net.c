@@ -87,7 +87,9 @@ int net_new(struct net **out, struct loop *loop, const struct net_config *config
 			config->handshakes_per_second_per_address,
 			config->handshake_burst_per_address))
 		goto no_memory;
-	rc = vhost_context(net, err);
+	rc = web_load(net, err);
+	if (!rc)
+		rc = vhost_context(net, err);
 	if (rc)
 		goto fail;
 	loop_timer_start(loop, &net->sweep_timer, SWEEP_MS, on_sweep);
@@ -172,6 +174,7 @@ void net_free(struct net **netp)
 	idtable_fini(&net->sessions);
 	ws_deflate_fini();
 	free(net->gather);
+	files_free(&net->files);
 	free(net);
 }
 

@@ -47,6 +47,10 @@ struct net_config {
 	uint64_t queue_hard_bytes;
 	const struct ip_net *trusted_proxies;
 	size_t n_trusted_proxies;
+
+	const char *web_root;    /* folder of files that are served beside path; empty or NULL: none */
+	uint64_t web_max_bytes;  /* of all its files */
+	uint32_t web_max_files;
 };
 
 enum net_tls_version {
@@ -66,8 +70,8 @@ struct net_listener_config {
 	enum net_tls_version tls_min_version;
 };
 
-/** Starts libwebsockets on the loop. config and its arrays are borrowed for net's life. 0 or a
- * PARLANCE_E* with a sentence in err. */
+/** Reads web_root into memory and starts libwebsockets on the loop. config and its arrays are
+ * borrowed for net's life. 0 or a PARLANCE_E* with a sentence in err. */
 MUST_USE int net_new(struct net **out, struct loop *loop, const struct net_config *config,
 		     const struct session_ops *ops, void *ctx, struct strbuf *err);
 

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "loop/io.h"
+#include "net/files.h"
 #include "net/limits.h"
 #include "net/net.h"
 #include "net/outq.h"
@@ -44,6 +45,7 @@ struct net {
 	const struct session_ops *ops;
 	void *ctx;
 	struct lws_context *lws;
+	struct files *files;     /* of web_root; NULL: none */
 	struct lws_vhost *plain; /* made with the first plain listener */
 	struct listener **listeners;
 	size_t n_listeners;
@@ -103,6 +105,7 @@ struct conn {
 	struct strbuf rx;   /* input that cannot be used yet; in CONN_BODY the body */
 	struct strbuf out;  /* output other than a session's packets */
 	size_t out_done;    /* bytes of it that were written */
+	struct slice file;  /* behind it: what is left of a file's content; net->files owns it */
 	uint64_t body_left; /* CONN_BODY: declared bytes to come */
 	size_t peeked;      /* CONN_PROXY: bytes of the header seen so far */
 	struct ip_addr peer; /* who connected, or whom the PROXY header named */
@@ -115,8 +118,9 @@ struct conn {
 	bool discard;       /* nothing more is taken from the client */
 	bool head_begun;    /* the head's deadline runs */
 	bool head_only;     /* HEAD: the answer has no body */
-	bool blocked;       /* the socket did not take all; nothing is read meanwhile */
+	bool blocked;       /* not all was written yet; nothing is read meanwhile */
 	bool yielding;      /* after it was blocked, reading comes before the next write */
+	bool took_turn;     /* wrote from a file in this turn; others come first now */
 	bool reading;
 	bool close_sent;    /* our Close frame is out; the peer's is awaited */
 	bool fin_sent;
@@ -165,13 +169,24 @@ struct http_answer {
 	const char *type;    /* of the body; NULL: none */
 	const char *headers; /* more header lines, each ended with CRLF, or NULL */
 	struct slice body;
+	/* Answered with it instead of type and body, without a copy, or (304) with its headers
+	 * alone; not a matter of CORS. */
+	const struct file *file;
 };
 
-/** Answers the current request, CORS headers included; the next may come if it allows that. */
+/** Answers the current request, CORS headers included; the next may come if it allows that, and
+ * when the file is written. */
 void http_answer(struct conn *conn, const struct http_answer *answer);
 void http_answer_text(struct conn *conn, unsigned int status, const char *text,
 		      const char *headers);
 void http_answer_error(struct conn *conn, enum eio_error error);
+
+/* web.c */
+MUST_USE int web_load(struct net *net, struct strbuf *err);
+/** Answers a request whose path is not the endpoint's. */
+void web_request(struct conn *conn, const struct http_request *request);
+/** Appends a file's header lines to conn->out. */
+void web_append_headers(struct conn *conn, const struct file *file);
 
 /* polling.c */
 void polling_get(struct conn *conn, struct session *session);
