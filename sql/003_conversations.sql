@@ -1,0 +1,337 @@
+-- SPDX-License-Identifier: MIT
+-- Copyright the Parlance authors
+--
+-- Conversations, who takes part in them, and the feed.
+--
+-- Each function of the daemon's is SECURITY DEFINER: it checks the user's role itself, and nobody else
+-- has rights on the tables. What reads is STABLE: all its statements see one snapshot. What writes says
+-- at its start who does it (cause) and takes that back at its end, since other users' calls follow in
+-- the same transaction. A refusal is a result; a function refuses before it changes anything.
+
+BEGIN;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+DO $migration$
+BEGIN
+
+IF NOT parlance.migration_begin(3, '003_conversations') THEN
+	RETURN;
+END IF;
+
+CREATE FUNCTION parlance.refusal(p_code text) RETURNS json
+LANGUAGE sql IMMUTABLE AS $function$
+	SELECT json_build_object('ok', false, 'code', p_code)
+$function$;
+
+-- Who and which socket causes the changes that follow; ('', '') takes it back.
+CREATE FUNCTION parlance.cause(p_user text, p_origin text) RETURNS void
+LANGUAGE plpgsql AS $function$
+BEGIN
+	PERFORM set_config('parlance.actor', coalesce(p_user, ''), true),
+		set_config('parlance.origin', coalesce(p_origin, ''), true);
+END
+$function$;
+
+-- The user's role in a conversation that is not deleted, else null.
+CREATE FUNCTION parlance.role_of(p_user text, p_conversation uuid) RETURNS text
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+	RETURN (SELECT p.role FROM parlance.participant p
+		JOIN parlance.conversation c ON c.id = p.conversation AND c.deleted_at IS NULL
+		WHERE p.conversation = p_conversation AND p.user_id = p_user);
+END
+$function$;
+
+-- ---- reading ----
+
+CREATE FUNCTION parlance.session_open(p_user text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_room uuid := parlance.user_room(p_user);
+BEGIN
+	RETURN json_build_object('ok', true, 'room', v_room,
+		'seq', coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = v_room), 0),
+		'streams', coalesce((SELECT json_agg(json_build_object('conversationId', g.conversation,
+				'streamId', g.stream) ORDER BY g.message)
+			FROM parlance.participant p
+			JOIN parlance.generation g ON g.conversation = p.conversation AND g.running
+			WHERE p.user_id = p_user), '[]'));
+END
+$function$;
+
+CREATE FUNCTION parlance.conversation_access(p_user text, p_conversation uuid) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.role_of(p_user, p_conversation);
+BEGIN
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	END IF;
+	RETURN json_build_object('ok', true, 'role', v_role);
+END
+$function$;
+
+CREATE FUNCTION parlance.conversation_join(p_user text, p_conversation uuid, p_since bigint) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.role_of(p_user, p_conversation);
+	c parlance.conversation;
+	v_last bigint;
+	v_messages text;
+	v_stream text;
+BEGIN
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	END IF;
+	SELECT * INTO c FROM parlance.conversation s WHERE s.id = p_conversation;
+	SELECT m.ord INTO v_last FROM parlance.message m WHERE m.conversation = p_conversation
+		ORDER BY m.ord DESC LIMIT 1;
+	IF p_since IS NOT NULL THEN
+		SELECT string_agg(parlance.message_json(s.m), ',' ORDER BY (s.m).ord) INTO v_messages
+			FROM (SELECT m FROM parlance.message m
+				WHERE m.conversation = p_conversation AND m.ord > p_since
+				ORDER BY m.ord LIMIT 200) AS s;
+	END IF;
+	SELECT concat('{"streamId":"', g.stream, '","assistantMessageId":"', g.message, '"}') INTO v_stream
+		FROM parlance.generation g WHERE g.conversation = p_conversation AND g.running;
+	RETURN json_build_object('ok', true, 'role', v_role,
+		'seq', coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = p_conversation), 0),
+		'ack', concat('{"ok":true,"conversation":', parlance.conversation_json(c),
+			',"lastSeq":', coalesce(v_last, 0),
+			CASE WHEN p_since IS NOT NULL THEN concat(',"messages":[', v_messages, ']') END,
+			',"activeStream":' || v_stream, '}')::json);
+END
+$function$;
+
+-- The cursor is the last one's active_at in microseconds, and its id.
+CREATE FUNCTION parlance.conversation_list(p_user text, p_cursor text, p_limit integer,
+	p_archived boolean) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_limit integer := least(greatest(coalesce(p_limit, 50), 1), 200);
+	v_time timestamptz := 'infinity';
+	v_id uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+	v_rows parlance.conversation[];
+	v_next text;
+BEGIN
+	IF p_cursor IS NOT NULL THEN
+		IF p_cursor !~ '^[0-9]{1,17}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+			RETURN parlance.refusal('BAD_REQUEST');
+		END IF;
+		v_time := 'epoch'::timestamptz + split_part(p_cursor, '_', 1)::bigint * interval '1 microsecond';
+		v_id := split_part(p_cursor, '_', 2)::uuid;
+	END IF;
+	v_rows := ARRAY(SELECT c FROM parlance.participant p
+		JOIN parlance.conversation c ON c.id = p.conversation
+		WHERE p.user_id = p_user AND c.deleted_at IS NULL AND c.archived = coalesce(p_archived, false)
+			AND (c.active_at, c.id) < (v_time, v_id)
+		ORDER BY c.active_at DESC, c.id DESC LIMIT v_limit + 1);
+	IF cardinality(v_rows) > v_limit THEN
+		v_next := concat((extract(epoch FROM v_rows[v_limit].active_at) * 1000000)::bigint, '_',
+			v_rows[v_limit].id);
+	END IF;
+	RETURN json_build_object('ok', true,
+		'conversations', (SELECT concat('[', string_agg(parlance.conversation_json(v_rows[i]), ','
+				ORDER BY i), ']')::json
+			FROM generate_series(1, least(cardinality(v_rows), v_limit)) AS i),
+		'nextCursor', v_next);
+END
+$function$;
+
+-- ---- writing ----
+
+CREATE FUNCTION parlance.conversation_create(p_user text, p_id uuid, p_title text, p_model text,
+	p_system_prompt text, p_metadata json, p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	c parlance.conversation;
+BEGIN
+	IF coalesce(octet_length(p_user), 0) NOT BETWEEN 1 AND 255
+			OR json_typeof(p_metadata) <> 'object' THEN
+		RETURN parlance.refusal('BAD_REQUEST');
+	END IF;
+	PERFORM parlance.cause(p_user, p_origin);
+	INSERT INTO parlance.conversation (id, title, model, system_prompt, metadata)
+		VALUES (coalesce(p_id, gen_random_uuid()), coalesce(p_title, 'New conversation'), p_model,
+			p_system_prompt, coalesce(p_metadata, '{}'))
+		ON CONFLICT (id) DO NOTHING RETURNING * INTO c;
+	IF c.id IS NOT NULL THEN
+		INSERT INTO parlance.participant (conversation, user_id, role) VALUES (c.id, p_user, 'owner');
+		PERFORM parlance.cause('', '');
+		RETURN json_build_object('ok', true, 'conversation', parlance.conversation_json(c)::json);
+	END IF;
+	PERFORM parlance.cause('', '');
+	SELECT s.* INTO c FROM parlance.conversation s
+		JOIN parlance.participant p ON p.conversation = s.id AND p.user_id = p_user AND p.role = 'owner'
+		WHERE s.id = p_id AND s.deleted_at IS NULL;
+	IF NOT FOUND THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	END IF;
+	RETURN json_build_object('ok', true, 'conversation', parlance.conversation_json(c)::json,
+		'duplicate', true);
+END
+$function$;
+
+-- The user's role, null when the conversation is not his; its row is locked against other writers.
+CREATE FUNCTION parlance.conversation_lock(p_user text, p_conversation uuid) RETURNS text
+LANGUAGE plpgsql AS $function$
+DECLARE
+	v_role text;
+BEGIN
+	SELECT p.role INTO v_role FROM parlance.conversation c
+		JOIN parlance.participant p ON p.conversation = c.id AND p.user_id = p_user
+		WHERE c.id = p_conversation AND c.deleted_at IS NULL FOR NO KEY UPDATE OF c;
+	RETURN v_role;
+END
+$function$;
+
+CREATE FUNCTION parlance.conversation_update(p_user text, p_conversation uuid, p_fields text[],
+	p_title text, p_model text, p_system_prompt text, p_metadata json, p_archived boolean,
+	p_version bigint, p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.conversation_lock(p_user, p_conversation);
+	c parlance.conversation;
+BEGIN
+	SELECT * INTO c FROM parlance.conversation s WHERE s.id = p_conversation;
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF v_role = 'viewer' THEN
+		RETURN parlance.refusal('FORBIDDEN');
+	ELSIF NOT coalesce(p_fields, '{}') <@ ARRAY['title', 'model', 'systemPrompt', 'metadata', 'archived']
+			OR 'metadata' = ANY (p_fields) AND json_typeof(p_metadata) <> 'object' THEN
+		RETURN parlance.refusal('BAD_REQUEST');
+	ELSIF p_version <> c.version THEN
+		RETURN json_build_object('ok', false, 'code', 'CONFLICT',
+			'conversation', parlance.conversation_json(c)::json);
+	END IF;
+	PERFORM parlance.cause(p_user, p_origin);
+	UPDATE parlance.conversation s SET
+		title = CASE WHEN 'title' = ANY (p_fields) THEN coalesce(p_title, 'New conversation')
+			ELSE s.title END,
+		model = CASE WHEN 'model' = ANY (p_fields) THEN p_model ELSE s.model END,
+		system_prompt = CASE WHEN 'systemPrompt' = ANY (p_fields) THEN p_system_prompt
+			ELSE s.system_prompt END,
+		metadata = CASE WHEN 'metadata' = ANY (p_fields) THEN coalesce(p_metadata, '{}')
+			ELSE s.metadata END,
+		archived = CASE WHEN 'archived' = ANY (p_fields) THEN coalesce(p_archived, false)
+			ELSE s.archived END
+		WHERE s.id = p_conversation RETURNING * INTO c;
+	PERFORM parlance.cause('', '');
+	RETURN json_build_object('ok', true, 'conversation', parlance.conversation_json(c)::json);
+END
+$function$;
+
+CREATE FUNCTION parlance.conversation_share(p_user text, p_conversation uuid, p_other text, p_role text,
+	p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.conversation_lock(p_user, p_conversation);
+BEGIN
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF v_role <> 'owner' THEN
+		RETURN parlance.refusal('FORBIDDEN');
+	ELSIF coalesce(octet_length(p_other), 0) NOT BETWEEN 1 AND 255
+			OR coalesce(p_role, '') NOT IN ('editor', 'viewer') THEN
+		RETURN parlance.refusal('BAD_REQUEST');
+	ELSIF p_other = p_user THEN
+		RETURN parlance.refusal('CONFLICT');
+	END IF;
+	PERFORM parlance.cause(p_user, p_origin);
+	INSERT INTO parlance.participant AS p (conversation, user_id, role)
+		VALUES (p_conversation, p_other, p_role)
+		ON CONFLICT (conversation, user_id) DO UPDATE SET role = p_role WHERE p.role <> p_role;
+	PERFORM parlance.cause('', '');
+	RETURN json_build_object('ok', true, 'participants', parlance.participants_json(p_conversation)::json);
+END
+$function$;
+
+CREATE FUNCTION parlance.conversation_unshare(p_user text, p_conversation uuid, p_other text,
+	p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.conversation_lock(p_user, p_conversation);
+BEGIN
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF v_role <> 'owner' AND p_other IS DISTINCT FROM p_user THEN
+		RETURN parlance.refusal('FORBIDDEN');
+	ELSIF v_role = 'owner' AND p_other = p_user THEN
+		RETURN parlance.refusal('CONFLICT');
+	END IF;
+	PERFORM parlance.cause(p_user, p_origin);
+	-- So that the deleted version has the cause of its deletion.
+	UPDATE parlance.participant p SET leaving = true
+		WHERE p.conversation = p_conversation AND p.user_id = p_other;
+	DELETE FROM parlance.participant p WHERE p.conversation = p_conversation AND p.user_id = p_other;
+	PERFORM parlance.cause('', '');
+	RETURN json_build_object('ok', true, 'participants', parlance.participants_json(p_conversation)::json);
+END
+$function$;
+
+CREATE FUNCTION parlance.conversation_view(p_user text, p_conversation uuid, p_viewing boolean,
+	p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_rows bigint;
+BEGIN
+	PERFORM parlance.cause(p_user, p_origin);
+	UPDATE parlance.participant p SET viewed_at = clock_timestamp(), last_read = c.last_ord
+		FROM parlance.conversation c
+		WHERE p.conversation = p_conversation AND p.user_id = p_user
+			AND c.id = p_conversation AND c.deleted_at IS NULL;
+	GET DIAGNOSTICS v_rows = ROW_COUNT;
+	PERFORM parlance.cause('', '');
+	IF v_rows = 0 THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	END IF;
+	RETURN json_build_object('ok', true);
+END
+$function$;
+
+-- ---- the feed ----
+
+CREATE FUNCTION parlance.feed_heads(p_rooms uuid[], p_seqs bigint[]) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+	RETURN json_build_object('ok', true, 'rooms', coalesce((
+		SELECT json_agg(json_build_object('r', r.id, 's', r.seq))
+		FROM unnest(p_rooms, p_seqs) AS known (id, seq)
+		JOIN parlance.room r ON r.id = known.id
+		WHERE r.seq > coalesce(known.seq, 0)), '[]'));
+END
+$function$;
+
+CREATE FUNCTION parlance.feed_replay(p_room uuid, p_after bigint, p_limit integer) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	e parlance.event;
+	v_head bigint := coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = p_room), 0);
+	v_after bigint := greatest(coalesce(p_after, 0), 0);
+	v_next bigint := v_after;
+	v_events text[];
+	v_bytes bigint := 0;
+BEGIN
+	FOR e IN SELECT * FROM parlance.event s WHERE s.room = p_room AND s.seq > v_after
+			ORDER BY s.seq LIMIT least(greatest(coalesce(p_limit, 500), 1), 1000) LOOP
+		EXIT WHEN e.seq <> v_next + 1 OR v_bytes > 1048576;
+		v_next := e.seq;
+		v_events := v_events || parlance.event_json(e.room, e.kind, e.seq, e.type, e.conversation, e.ref,
+			e.origin, e.actor, CASE WHEN e.body IS NULL
+				THEN parlance.event_body(e.type, e.conversation, e.ref) ELSE e.body::text END);
+		v_bytes := v_bytes + octet_length(v_events[cardinality(v_events)]);
+	END LOOP;
+	RETURN json_build_object('ok', true,
+		'events', concat('[', array_to_string(v_events, ','), ']')::json,
+		'head', v_head, 'pruned', v_head > v_after AND v_next = v_after);
+END
+$function$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA parlance FROM PUBLIC;
+
+END
+$migration$;
+
+COMMIT;

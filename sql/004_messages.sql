@@ -1,0 +1,384 @@
+-- SPDX-License-Identifier: MIT
+-- Copyright the Parlance authors
+--
+-- Messages and generations. 003_conversations.sql says what all these functions have in common.
+--
+-- Whoever changes messages or generations of a conversation holds the lock of its row, but for
+-- generation_parts, which must not wait for anyone: a part that comes while the answer ends may stay
+-- behind, is never read, and maintain() deletes it.
+--
+-- enable_seqscan = off: generation is nearly empty when it is analyzed, and full of dead rows a second later; a
+-- cached plan must not read it from end to end.
+
+BEGIN;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+DO $migration$
+BEGIN
+
+IF NOT parlance.migration_begin(4, '004_messages') THEN
+	RETURN;
+END IF;
+
+-- ---- reading ----
+
+CREATE FUNCTION parlance.message_list(p_user text, p_conversation uuid, p_before bigint, p_after bigint,
+	p_limit integer) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_limit integer := least(greatest(coalesce(p_limit, 50), 1), 200);
+	v_rows parlance.message[];
+	v_more boolean;
+BEGIN
+	IF parlance.role_of(p_user, p_conversation) IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	END IF;
+	IF p_after IS NOT NULL THEN
+		v_rows := ARRAY(SELECT m FROM parlance.message m
+			WHERE m.conversation = p_conversation AND m.ord > p_after
+			ORDER BY m.ord LIMIT v_limit + 1);
+	ELSE
+		v_rows := ARRAY(SELECT m FROM parlance.message m
+			WHERE m.conversation = p_conversation AND m.ord < coalesce(p_before, 9223372036854775807)
+			ORDER BY m.ord DESC LIMIT v_limit + 1);
+	END IF;
+	v_more := cardinality(v_rows) > v_limit;
+	RETURN json_build_object('ok', true,
+		'messages', (SELECT concat('[', string_agg(parlance.message_json(s.m), ',' ORDER BY (s.m).ord), ']')
+			FROM (SELECT v_rows[i] AS m
+				FROM generate_series(1, least(cardinality(v_rows), v_limit)) AS i) AS s)::json,
+		'hasMore', v_more);
+END
+$function$;
+
+CREATE FUNCTION parlance.message_stop(p_user text, p_conversation uuid, p_stream uuid) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.role_of(p_user, p_conversation);
+BEGIN
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF v_role = 'viewer' THEN
+		RETURN parlance.refusal('FORBIDDEN');
+	END IF;
+	RETURN json_build_object('ok', true, 'streams', coalesce((
+		SELECT json_agg(json_build_object('streamId', g.stream, 'assistantMessageId', g.message,
+			'instance', g.instance) ORDER BY g.running DESC, g.place)
+		FROM parlance.generation g
+		WHERE g.conversation = p_conversation AND (p_stream IS NULL OR g.stream = p_stream)), '[]'));
+END
+$function$;
+
+-- ---- generations ----
+
+-- Stands for a user towards AI services.
+CREATE FUNCTION parlance.user_hash(p_user text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+BEGIN
+	RETURN left(encode(sha256(convert_to('parlance user ' || p_user, 'UTF8')), 'hex'), 32);
+END
+$function$;
+
+-- The messages of a prompt that ends with one: the way back by the parents, p_history of them.
+CREATE FUNCTION parlance.prompt_messages(p_conversation uuid, p_message uuid, p_history integer)
+RETURNS text LANGUAGE plpgsql STABLE AS $function$
+DECLARE
+	v_history integer := least(greatest(coalesce(p_history, 1), 1), 10000);
+	v_messages text;
+BEGIN
+	-- Nearly always these are the conversation's last messages before it, each with its forerunner as
+	-- its parent. first: the way ends here.
+	SELECT string_agg(concat('{"role":"', s.role, '","content":', to_json(s.content), '}'), ',' ORDER BY s.ord)
+		INTO v_messages
+		FROM (SELECT m.ord, m.role, m.content, m.id, m.parent,
+				m.status IN ('complete', 'stopped', 'interrupted') AND m.content <> '' AS told,
+				lead(m.id) OVER w AS before, row_number() OVER w AS n
+			FROM (SELECT * FROM parlance.message a WHERE a.conversation = p_conversation
+					AND a.ord <= (SELECT b.ord FROM parlance.message b WHERE b.id = p_message)
+				ORDER BY a.ord DESC LIMIT v_history) AS m
+			WINDOW w AS (ORDER BY m.ord DESC)) AS s
+		HAVING bool_and((s.told OR s.n = 1) AND (s.n = v_history OR s.parent IS NOT DISTINCT FROM s.before));
+	IF v_messages IS NOT NULL THEN
+		RETURN v_messages;
+	END IF;
+	WITH RECURSIVE chain AS (
+		SELECT m.parent, m.role, m.content, 1 AS step, 1 AS taken, true AS told
+		FROM parlance.message m WHERE m.id = p_message
+		UNION ALL
+		SELECT m.parent, m.role, m.content, c.step + 1, c.taken + told.told::integer, told.told
+		FROM chain c
+		JOIN parlance.message m ON m.id = c.parent AND m.conversation = p_conversation
+		CROSS JOIN LATERAL (SELECT m.status IN ('complete', 'stopped', 'interrupted')
+			AND m.content <> '' AS told) AS told
+		WHERE c.taken < v_history AND c.step < 2 * v_history + 100
+	)
+	SELECT string_agg(concat('{"role":"', c.role, '","content":', to_json(c.content), '}'), ','
+			ORDER BY c.step DESC)
+		INTO v_messages FROM chain c WHERE c.told;
+	RETURN v_messages;
+END
+$function$;
+
+CREATE FUNCTION parlance.prompt_json(p_conversation uuid, p_message uuid, p_system text, p_model text,
+	p_options json, p_user text, p_history integer) RETURNS text
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+	RETURN concat('{"model":', coalesce(to_json(p_model)::text, 'null'),
+		',"options":', coalesce(p_options::text, '{}'),
+		',"user":', coalesce(to_json(parlance.user_hash(p_user))::text, 'null'),
+		',"messages":[', concat_ws(',', '{"role":"system","content":'
+				|| to_json(nullif(p_system, ''))::text || '}',
+			parlance.prompt_messages(p_conversation, p_message, p_history)), ']}');
+END
+$function$;
+
+-- Ends an answer whose generation's row the caller has deleted, under the conversation's lock.
+CREATE FUNCTION parlance.answer_end(p_conversation uuid, p_message uuid, p_status text, p_reason text,
+	p_content text, p_model text, p_usage json, p_error json) RETURNS void
+LANGUAGE plpgsql AS $function$
+DECLARE
+	-- By its text: usage may hold what ->> would refuse.
+	v_tokens bigint := coalesce(substring(p_usage::text
+		FROM '"totalTokens"[[:space:]]*:[[:space:]]*([0-9]{1,12})[[:space:]]*[,}]')::bigint, 0);
+	v_now timestamptz := clock_timestamp();
+BEGIN
+	UPDATE parlance.message m SET status = p_status::parlance.message_status, finish_reason = p_reason,
+		content = coalesce(p_content, parlance.part_text(p_message)), model = coalesce(p_model, m.model),
+		usage = p_usage, error = p_error, tokens = v_tokens, updated_at = v_now
+		WHERE m.id = p_message;
+	DELETE FROM parlance.message_part p WHERE p.message = p_message;
+	UPDATE parlance.conversation c SET total_tokens = c.total_tokens + v_tokens, active_at = v_now
+		WHERE c.id = p_conversation;
+END
+$function$;
+
+CREATE FUNCTION parlance.message_send(p_user text, p_conversation uuid, p_client_id text,
+	p_user_message uuid, p_assistant_message uuid, p_stream uuid, p_content text, p_parent uuid,
+	p_model text, p_options json, p_on_busy text, p_queue_depth integer, p_history integer,
+	p_instance bigint, p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $function$
+DECLARE
+	c record;
+	u parlance.message;
+	a parlance.message;
+	v_running boolean;
+	v_waiting bigint;
+	v_first bigint;
+	v_last uuid;
+	v_alive boolean;
+	v_position bigint;
+BEGIN
+	IF p_content IS NULL OR octet_length(p_client_id) > 128
+			OR coalesce(p_on_busy, 'queue') NOT IN ('queue', 'reject', 'interrupt') THEN
+		RETURN parlance.refusal('BAD_REQUEST');
+	END IF;
+	SELECT p.role AS of_user, s.* INTO c FROM parlance.conversation s
+		JOIN parlance.participant p ON p.conversation = s.id AND p.user_id = p_user
+		WHERE s.id = p_conversation AND s.deleted_at IS NULL FOR NO KEY UPDATE OF s;
+	IF NOT FOUND THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF c.of_user = 'viewer' THEN
+		RETURN parlance.refusal('FORBIDDEN');
+	END IF;
+
+	IF p_client_id IS NOT NULL THEN
+		SELECT m.* INTO u FROM parlance.message m
+			WHERE m.conversation = p_conversation AND m.client_id = p_client_id;
+	ELSE -- a call that is repeated because its answer was lost
+		SELECT m.* INTO u FROM parlance.message m
+			WHERE m.id = p_user_message AND m.conversation = p_conversation;
+	END IF;
+	IF u.id IS NOT NULL THEN
+		RETURN parlance.send_duplicate(u, CASE WHEN u.id = p_user_message AND EXISTS (
+				SELECT FROM parlance.generation g WHERE g.message = p_assistant_message
+					AND g.instance = p_instance AND g.running)
+			THEN parlance.prompt_json(c.id, u.id, c.system_prompt, coalesce(p_model, c.model),
+				p_options, p_user, p_history) END);
+	END IF;
+
+	SELECT coalesce(bool_or(g.running), false), count(*) FILTER (WHERE NOT g.running), min(g.place),
+			EXISTS (SELECT FROM parlance.instance i WHERE i.id = p_instance),
+			CASE WHEN p_parent IS NULL THEN (SELECT m.id FROM parlance.message m
+					WHERE m.conversation = p_conversation ORDER BY m.ord DESC LIMIT 1)
+				ELSE (SELECT m.id FROM parlance.message m
+					WHERE m.id = p_parent AND m.conversation = p_conversation) END
+		INTO v_running, v_waiting, v_first, v_alive, v_last
+		FROM parlance.generation g WHERE g.conversation = p_conversation;
+	IF NOT v_alive THEN
+		RETURN parlance.refusal('UNAVAILABLE');
+	ELSIF p_parent IS NOT NULL AND v_last IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF (v_running OR v_waiting > 0) AND (p_on_busy = 'reject' OR v_waiting >= coalesce(p_queue_depth, 0)
+			+ (p_on_busy IS NOT DISTINCT FROM 'interrupt')::integer) THEN
+		RETURN parlance.refusal('BUSY');
+	END IF;
+
+	u.id := p_user_message;
+	u.conversation := p_conversation;
+	u.ord := c.last_ord + 1;
+	u.client_id := p_client_id;
+	u.parent := v_last;
+	u.role := 'user';
+	u.status := 'complete';
+	u.content := p_content;
+	u.author := p_user;
+	u.tokens := 0;
+	u.created_at := clock_timestamp();
+	u.updated_at := u.created_at;
+	u.origin := nullif(p_origin, '');
+	u.actor := p_user;
+	a := u;
+	a.id := p_assistant_message;
+	a.ord := c.last_ord + 2;
+	a.client_id := NULL;
+	a.parent := p_user_message;
+	a.role := 'assistant';
+	a.status := CASE WHEN v_running OR v_waiting > 0 THEN 'pending' ELSE 'streaming' END;
+	a.content := '';
+	a.model := coalesce(p_model, c.model);
+	a.stream := p_stream;
+	INSERT INTO parlance.message VALUES (u.*), (a.*);
+	INSERT INTO parlance.generation (message, conversation, instance, running, place, stream, model, options)
+		VALUES (a.id, p_conversation, p_instance, a.status = 'streaming',
+			CASE WHEN p_on_busy = 'interrupt' THEN least(v_first, a.ord) - 1 ELSE a.ord END,
+			p_stream, p_model, p_options);
+	UPDATE parlance.conversation s SET last_ord = a.ord, message_count = s.message_count + 2,
+		active_at = u.created_at WHERE s.id = p_conversation;
+
+	IF a.status = 'streaming' THEN
+		RETURN concat('{"ok":true,"state":"run","ack":{"ok":true,"userMessage":', parlance.message_json(u),
+			',"assistantMessageId":"', a.id, '","streamId":"', p_stream,
+			'"},"prompt":', parlance.prompt_json(c.id, u.id, c.system_prompt, a.model, p_options, p_user,
+				p_history), '}')::json;
+	END IF;
+	SELECT count(*) INTO v_position FROM parlance.generation g
+		WHERE g.conversation = p_conversation AND NOT g.running
+			AND g.place <= (SELECT o.place FROM parlance.generation o WHERE o.message = a.id);
+	RETURN concat('{"ok":true,"state":"queued","ack":{"ok":true,"userMessage":', parlance.message_json(u),
+		',"assistantMessageId":"', a.id, '","streamId":"', p_stream,
+		'","queued":true,"position":', v_position, '}}')::json;
+END
+$function$;
+
+-- The answer to a message that is there already: it stands right behind it. With the prompt when this is
+-- the same call again, whose first answer was lost: its generation runs, and nobody makes it.
+CREATE FUNCTION parlance.send_duplicate(u parlance.message, p_prompt text) RETURNS json
+LANGUAGE plpgsql STABLE AS $function$
+DECLARE
+	a parlance.message;
+	v_position bigint;
+BEGIN
+	SELECT m.* INTO a FROM parlance.message m WHERE m.conversation = u.conversation AND m.parent = u.id
+		AND m.role = 'assistant' AND m.ord = u.ord + 1;
+	SELECT (SELECT count(*) FROM parlance.generation o WHERE o.conversation = g.conversation
+			AND NOT o.running AND o.place <= g.place)
+		INTO v_position FROM parlance.generation g WHERE g.message = a.id AND NOT g.running;
+	RETURN concat('{"ok":true,"state":"duplicate","ack":{"ok":true,"userMessage":', parlance.message_json(u),
+		',"assistantMessageId":', coalesce('"' || a.id || '"', 'null'),
+		',"streamId":', coalesce('"' || a.stream || '"', 'null'), ',"duplicate":true',
+		',"queued":true,"position":' || v_position, '}', ',"prompt":' || p_prompt, '}')::json;
+END
+$function$;
+
+CREATE FUNCTION parlance.generation_begin(p_message uuid, p_instance bigint, p_history integer) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $function$
+DECLARE
+	g parlance.generation;
+	c parlance.conversation;
+	m parlance.message;
+BEGIN
+	SELECT s.* INTO c FROM parlance.conversation s
+		JOIN parlance.generation w ON w.conversation = s.id
+		WHERE w.message = p_message AND s.deleted_at IS NULL FOR NO KEY UPDATE OF s;
+	SELECT s.* INTO g FROM parlance.generation s
+		WHERE s.message = p_message AND s.conversation = c.id AND NOT s.running;
+	IF g.message IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF EXISTS (SELECT FROM parlance.generation s WHERE s.conversation = c.id AND s.running) THEN
+		RETURN parlance.refusal('BUSY');
+	ELSIF NOT EXISTS (SELECT FROM parlance.instance i WHERE i.id = p_instance) THEN
+		RETURN parlance.refusal('UNAVAILABLE');
+	END IF;
+	UPDATE parlance.generation s SET running = true, instance = p_instance WHERE s.message = p_message;
+	UPDATE parlance.message s SET status = 'streaming', updated_at = clock_timestamp()
+		WHERE s.id = p_message RETURNING * INTO m;
+	RETURN concat('{"ok":true,"prompt":', parlance.prompt_json(c.id, m.parent, c.system_prompt,
+			coalesce(g.model, c.model), g.options, m.author, p_history),
+		',"streamId":"', g.stream, '","conversationId":"', c.id, '"}')::json;
+END
+$function$;
+
+CREATE FUNCTION parlance.generation_finish(p_message uuid, p_instance bigint, p_status text,
+	p_finish_reason text, p_content text, p_model text, p_usage json, p_error json) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $function$
+DECLARE
+	v_conversation uuid;
+BEGIN
+	IF coalesce(p_status, '') NOT IN ('complete', 'stopped', 'interrupted', 'failed') THEN
+		RETURN parlance.refusal('BAD_REQUEST');
+	END IF;
+	-- The conversation first, as everyone else does.
+	PERFORM FROM parlance.conversation c JOIN parlance.generation g ON g.conversation = c.id
+		WHERE g.message = p_message AND g.instance = p_instance FOR NO KEY UPDATE OF c;
+	DELETE FROM parlance.generation g WHERE g.message = p_message AND g.instance = p_instance
+		RETURNING g.conversation INTO v_conversation;
+	IF v_conversation IS NULL THEN
+		RETURN parlance.refusal('FENCED');
+	END IF;
+	PERFORM parlance.answer_end(v_conversation, p_message, p_status, p_finish_reason, p_content, p_model,
+		p_usage, p_error);
+	RETURN json_build_object('ok', true);
+END
+$function$;
+
+CREATE FUNCTION parlance.generation_parts(p_instance bigint, p_messages uuid[], p_offs bigint[],
+	p_texts text[]) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $function$
+DECLARE
+	v_owned uuid[];
+BEGIN
+	v_owned := ARRAY(SELECT g.message FROM parlance.generation g
+		WHERE g.message = ANY (p_messages) AND g.instance = p_instance AND g.running);
+	INSERT INTO parlance.message_part (message, off, text)
+		SELECT t.message, t.off, t.text FROM unnest(p_messages, p_offs, p_texts) AS t (message, off, text)
+		WHERE t.message = ANY (v_owned) AND t.text <> '' AND t.off >= 0
+		ON CONFLICT (message, off) DO NOTHING;
+	RETURN json_build_object('ok', true, 'fenced', coalesce((SELECT json_agg(DISTINCT t.message)
+		FROM unnest(p_messages) AS t (message) WHERE t.message <> ALL (v_owned)), '[]'));
+END
+$function$;
+
+-- ---- deleting a conversation ends its answers ----
+
+CREATE FUNCTION parlance.conversation_delete(p_user text, p_conversation uuid, p_origin text) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_role text := parlance.conversation_lock(p_user, p_conversation);
+	g record;
+BEGIN
+	IF v_role IS NULL THEN
+		RETURN parlance.refusal('NOT_FOUND');
+	ELSIF v_role <> 'owner' THEN
+		RETURN parlance.refusal('FORBIDDEN');
+	END IF;
+	PERFORM parlance.cause(p_user, p_origin);
+	FOR g IN DELETE FROM parlance.generation s WHERE s.conversation = p_conversation RETURNING s.message LOOP
+		PERFORM parlance.answer_end(p_conversation, g.message, 'stopped', 'stopped', NULL, NULL, NULL, NULL);
+	END LOOP;
+	UPDATE parlance.conversation s SET deleted_at = clock_timestamp() WHERE s.id = p_conversation;
+	PERFORM parlance.cause('', '');
+	RETURN json_build_object('ok', true);
+END
+$function$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA parlance FROM PUBLIC;
+
+END
+$migration$;
+
+COMMIT;
