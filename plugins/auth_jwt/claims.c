@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/* Claims and header fields: type and range of each, then what it says. */
+#include <string.h>
+#include <strings.h>
+
+#include "claims.h"
+
+/* The end of the year 9999. What is later is not a time in seconds; times in milliseconds, a
+ * frequent mistake that would make tokens live for ever, are. */
+#define SECONDS_MAX INT64_C(253402300799)
+
+#define TEXT_MAX 64 /* of the values that are looked at without case */
+
+/* Refresh tokens are for the issuer alone. Offline: the same of Keycloak. */
+static const char *const refresh[] = { "refresh", "refresh_token", "refreshtoken", "offline",
+				       "refresh+jwt" };
+
+/* True when v is a string that equals one of the n without regard to case. */
+static bool is_one_of(const struct json_value *v, const char *const *texts, size_t n)
+{
+	char text[TEXT_MAX + 1];
+	size_t len;
+
+	if (v->type != JSON_STRING || !json_string(v, text, TEXT_MAX, &len))
+		return false;
+	text[len] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		if (strcasecmp(text, texts[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_refresh(const struct json_value *v)
+{
+	return v && is_one_of(v, refresh, sizeof(refresh) / sizeof(refresh[0]));
+}
+
+const char *claims_check_header(const struct json_object *header)
+{
+	static const char *const access[] = { "JWT", "at+jwt", "application/jwt",
+					      "application/at+jwt" };
+	const struct json_value *typ = json_get(header, "typ");
+
+	/* We understand no extensions, and an empty list is malformed (RFC 7515 section 4.1.11). */
+	if (json_get(header, "crit"))
+		return "the header has \"crit\"";
+	if (is_refresh(typ))
+		return "it is a refresh token (header typ)";
+	/* RFC 8725 section 3.11: a token for another purpose is none for this. */
+	if (typ && !is_one_of(typ, access, sizeof(access) / sizeof(access[0])))
+		return "the header's typ is not that of an access token";
+	return NULL;
+}
+
+/* A time of the claims; *ms is -1 when it is not there. False: it is none. */
+static bool get_time(const struct json_object *claims, const char *name, int64_t *ms)
+{
+	const struct json_value *v = json_get(claims, name);
+
+	*ms = -1;
+	if (!v)
+		return true;
+	return v->type == JSON_NUMBER && json_seconds(v, SECONDS_MAX, ms) == JSON_NUMBER_OK;
+}
+
+static const char *check_times(const struct json_object *claims, const struct claims_config *config,
+			       int64_t now_ms, struct claims_result *result)
+{
+	int64_t exp;
+	int64_t nbf;
+	int64_t iat;
+
+	if (!get_time(claims, "exp", &exp))
+		return "exp is not a time in seconds";
+	if (!get_time(claims, "nbf", &nbf))
+		return "nbf is not a time in seconds";
+	if (!get_time(claims, "iat", &iat))
+		return "iat is not a time in seconds";
+	if (exp < 0 && config->require_exp)
+		return "it has no exp";
+	if (nbf > now_ms + config->leeway_ms)
+		return "it is not valid yet (nbf)";
+	if (iat > now_ms + config->leeway_ms)
+		return "it was issued in the future (iat)";
+	result->expires_ms = exp < 0 ? 0 : exp + config->leeway_ms;
+	/* 0 stands for never. */
+	if (exp >= 0 && result->expires_ms == 0)
+		result->expires_ms = 1;
+	result->expired = exp >= 0 && now_ms >= result->expires_ms;
+	return NULL;
+}
+
+static bool is_wanted(const struct json_value *v, const struct parlance_list *wanted)
+{
+	for (size_t i = 0; i < wanted->n; i++) {
+		if (json_is(v, wanted->items[i]))
+			return true;
+	}
+	return false;
+}
+
+static const char *check_issuer(const struct json_object *claims,
+				const struct parlance_list *wanted)
+{
+	const struct json_value *iss = json_get(claims, "iss");
+
+	if (iss && iss->type != JSON_STRING)
+		return "iss is not a string";
+	if (!wanted->n)
+		return NULL;
+	return iss && is_wanted(iss, wanted) ? NULL : "it is of another issuer (iss)";
+}
+
+static const char *check_audience(const struct json_object *claims,
+				  const struct parlance_list *wanted)
+{
+	const struct json_value *aud = json_get(claims, "aud");
+	struct json_value element;
+	bool found = false;
+	size_t at = 0;
+
+	if (aud && aud->type == JSON_ARRAY) {
+		while (json_next(aud, &at, &element)) {
+			if (element.type != JSON_STRING)
+				return "aud has an element that is not a string";
+			found = found || is_wanted(&element, wanted);
+		}
+	} else if (aud && aud->type == JSON_STRING) {
+		found = is_wanted(aud, wanted);
+	} else if (aud) {
+		return "aud is neither a string nor an array";
+	}
+	return found || !wanted->n ? NULL : "it is for another audience (aud)";
+}
+
+static const char *check_purpose(const struct json_object *claims)
+{
+	static const char *const names[] = { "type", "typ", "token_type", "tokenType",
+					     "token_use" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (is_refresh(json_get(claims, names[i])))
+			return "it is a refresh token";
+	}
+	return NULL;
+}
+
+/* C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2 9F). */
+static bool has_controls(const char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		if (c < 0x20 || c == 0x7f ||
+		    (c == 0xc2 && i + 1 < len && (unsigned char)p[i + 1] < 0xa0))
+			return true;
+	}
+	return false;
+}
+
+/* Written as an integer that fits into 64 bits, and not as -0, which is the user 0 elsewhere. */
+static bool is_integer(struct parlance_str raw)
+{
+	bool negative = raw.p[0] == '-';
+	uint64_t n = 0;
+
+	for (size_t i = negative; i < raw.len; i++) {
+		if (raw.p[i] < '0' || raw.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(raw.p[i] - '0'), &n))
+			return false;
+	}
+	return n <= INT64_MAX && !(negative && n == 0);
+}
+
+static const char *get_subject(const struct json_object *claims,
+			       const struct parlance_list *user_claims,
+			       struct claims_result *result)
+{
+	const struct json_value *v = NULL;
+
+	for (size_t i = 0; i < user_claims->n && (!v || v->type == JSON_NULL); i++)
+		v = json_get(claims, user_claims->items[i]);
+	if (!v || v->type == JSON_NULL)
+		return "it names no user";
+	if (v->type == JSON_NUMBER && is_integer(v->raw) && v->raw.len <= sizeof(result->subject)) {
+		memcpy(result->subject, v->raw.p, v->raw.len);
+		result->subject_len = v->raw.len;
+		return NULL;
+	}
+	if (v->type != JSON_STRING)
+		return "the user's id is neither a string nor an integer";
+	if (!json_string(v, result->subject, sizeof(result->subject), &result->subject_len))
+		return "the user's id is too long, or has a NUL in it";
+	if (!result->subject_len)
+		return "the user's id is empty";
+	if (has_controls(result->subject, result->subject_len))
+		return "the user's id has control characters in it";
+	return NULL;
+}
+
+const char *claims_check(const struct json_object *claims, const struct claims_config *config,
+			 int64_t now_ms, struct claims_result *result)
+{
+	const char *problem = check_purpose(claims);
+
+	if (!problem)
+		problem = check_issuer(claims, &config->issuers);
+	if (!problem)
+		problem = check_audience(claims, &config->audiences);
+	if (!problem)
+		problem = get_subject(claims, &config->user_claims, result);
+	if (!problem)
+		problem = check_times(claims, config, now_ms, result);
+	return problem;
+}
