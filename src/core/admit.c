@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * From CONNECT to "session:ready": the token is verified, the user's room is read, and the socket
+ * is in. A client whose token is bad is refused for good; one that we cannot serve at the moment
+ * loses its connection, so that it tries again.
+ */
+#include <stdio.h>
+#include <strings.h>
+
+#include "core/private.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "plugin/auth.h"
+#include "wire/json_scan.h"
+
+#define TOKEN_MAX 16384
+#define ATTEMPTS_MAX 5
+
+/* A CONNECT under way. */
+struct admission {
+	struct core *core;
+	uint64_t socket;
+	enum stream_mode mode;
+	int aliases;
+	int64_t expires_ms;
+	char *user;
+	struct feed_room *room; /* a reference, until the user has it */
+	struct member *member;
+	unsigned attempts;
+	struct room_waiter waiter;
+	char *streams; /* JSON array of what runs, from the storage */
+};
+
+static void open_session(struct admission *a);
+
+static void admission_free(struct admission **ap)
+{
+	struct admission *a = *ap;
+
+	*ap = NULL;
+	list_remove(&a->waiter.node);
+	if (a->room)
+		feed_room_put(&a->room);
+	free(a->user);
+	free(a->streams);
+	free(a);
+}
+
+static struct sio_socket *admission_socket(const struct admission *a)
+{
+	return sio_lookup(a->core->sio, a->socket);
+}
+
+/* Not the client's fault. */
+static void come_again(struct admission **ap)
+{
+	struct sio_socket *s = admission_socket(*ap);
+
+	if (s)
+		sio_disconnect(s, true);
+	admission_free(ap);
+}
+
+static void refuse(struct sio_socket *s, enum core_code code, const char *text)
+{
+	char message[128];
+	char data[64];
+
+	(void)snprintf(message, sizeof(message), "Authentication error: %s", text);
+	(void)snprintf(data, sizeof(data), "{\"code\":\"%s\"}", code_name(code));
+	sio_refuse(s, slice_str(message), slice_str(data));
+}
+
+static const char *const capabilities =
+    "[\"aliases\",\"stream:delta\",\"stream:full\",\"message:stop\",\"message:list\","
+    "\"conversation:share\"]";
+
+static void append_limits(struct strbuf *sb, const struct core_config *c)
+{
+	strbuf_printf(sb,
+		      "{\"maxContentBytes\":%u,\"maxTitleBytes\":%u,\"maxMetadataBytes\":%u,"
+		      "\"queueDepth\":%u}",
+		      c->max_content_bytes, c->max_title_bytes, c->max_metadata_bytes,
+		      c->queue_depth);
+}
+
+static void send_ready(struct admission *a)
+{
+	struct core *core = a->core;
+	struct member *m = a->member;
+	char time[CLOCK_ISO8601_LEN + 1];
+	struct strbuf *sb = json_begin(core);
+
+	json_text(sb, "userId", slice_str(a->user));
+	json_text(sb, "socketId", m->sid);
+	clock_iso8601(clock_wall_ms(), time);
+	json_text(sb, "serverTime", slice_of(time, CLOCK_ISO8601_LEN));
+	json_key(sb, "expiresAt");
+	if (m->expires_ms) {
+		clock_iso8601(m->expires_ms, time);
+		strbuf_append_json(sb, time, CLOCK_ISO8601_LEN);
+	} else {
+		strbuf_append_str(sb, "null");
+	}
+	json_key(sb, "recovered");
+	strbuf_append_str(sb, "false");
+	json_key(sb, "limits");
+	append_limits(sb, core->config);
+	json_key(sb, "capabilities");
+	strbuf_append_str(sb, capabilities);
+	json_key(sb, "activeStreams");
+	strbuf_append_str(sb, a->streams);
+	strbuf_append_char(sb, '}');
+	member_emit(m, "session:ready", json_end(sb));
+}
+
+static int make_member(struct admission *a, struct sio_socket *s)
+{
+	struct member *m = calloc(1, sizeof(*m));
+	int rc;
+
+	if (!m)
+		return PARLANCE_ENOMEM;
+	list_init(&m->joined);
+	m->core = a->core;
+	m->socket = a->socket;
+	m->sid = slice_str(sio_sid(s));
+	m->mode = a->mode;
+	m->aliases = a->aliases;
+	m->expires_ms = a->expires_ms;
+	rc = user_add(a->core, slice_str(a->user), m);
+	if (rc) {
+		free(m);
+		return rc;
+	}
+	if (!m->user->room) {
+		m->user->room = a->room;
+		a->room->user = m->user;
+		a->room = NULL;
+	}
+	a->member = m;
+	sio_set_user(s, m);
+	return 0;
+}
+
+/* The user's room is where the storage said it is: the socket may hear of it. */
+static void enter(struct admission *a)
+{
+	struct sio_socket *s = admission_socket(a);
+
+	if (!s || sio_connected(s)) {
+		admission_free(&a);
+		return;
+	}
+	if (make_member(a, s) != 0) {
+		come_again(&a);
+		return;
+	}
+	/* From here on the member goes with its socket. */
+	sio_accept(s, NULL);
+	if (sio_join(s, a->member->user->room_name) != 0) {
+		come_again(&a);
+		return;
+	}
+	send_ready(a);
+	admission_free(&a);
+}
+
+static void on_position(struct room_waiter *w)
+{
+	enter(CONTAINER_OF(w, struct admission, waiter));
+}
+
+static int find_room(struct admission *a, struct slice id)
+{
+	struct strbuf name;
+	int rc = 0;
+
+	if (a->room)
+		return slice_is(id, a->room->id) ? 0 : PARLANCE_EINVAL;
+	if (!id_is_uuid(id.p, id.len))
+		return PARLANCE_EINVAL;
+	strbuf_init(&name, 1024);
+	strbuf_append_str(&name, USER_PREFIX);
+	strbuf_append_str(&name, a->user);
+	if (strbuf_ok(&name))
+		a->room = feed_room_get(a->core, id, slice_of(name.data, name.len), true);
+	if (!a->room)
+		rc = PARLANCE_ENOMEM;
+	strbuf_fini(&name);
+	return rc;
+}
+
+static void on_session(void *arg, const struct storage_answer *answer)
+{
+	static const char *const keys[] = { "ok", "room", "seq", "streams" };
+	struct admission *a = arg;
+	struct core *core = a->core;
+	struct slice v[ARRAY_LEN(keys)];
+	int64_t seq = 0;
+
+	arena_reset(&core->scratch);
+	if (!admission_socket(a)) {
+		admission_free(&a);
+		return;
+	}
+	fields(core, answer->json, keys, ARRAY_LEN(keys), v);
+	if (storage_code(answer, "session_open") != CODE_NONE || !slice_is(v[0], "true") ||
+	    find_room(a, field_text(core, answer->json, "room")) != 0 ||
+	    field_int(v[2], 0, INT64_MAX, &seq) != FIELD_OK || !v[3].len) {
+		come_again(&a);
+		return;
+	}
+	free(a->streams);
+	a->streams = strndup(v[3].p, v[3].len);
+	if (!a->streams) {
+		come_again(&a);
+		return;
+	}
+	switch (feed_room_settle(a->room, seq, &a->waiter)) {
+	case ROOM_READY:
+		enter(a);
+		break;
+	case ROOM_STALE:
+		if (++a->attempts < ATTEMPTS_MAX)
+			open_session(a);
+		else
+			enter(a);
+		break;
+	case ROOM_WAIT:
+		break;
+	}
+}
+
+static void open_session(struct admission *a)
+{
+	struct slice user = slice_str(a->user);
+
+	if (storage_call(a->core->plugins, PARLANCE_SESSION_OPEN, &user, 1,
+			 a->core->config->storage_timeout_ms, on_session, a) != 0)
+		come_again(&a);
+}
+
+static void begin_session(struct admission *a, struct slice user)
+{
+	a->user = strndup(user.p, user.len);
+	if (!a->user) {
+		come_again(&a);
+		return;
+	}
+	a->waiter.fn = on_position;
+	open_session(a);
+}
+
+static void on_verified(void *arg, const struct auth_answer *answer)
+{
+	static struct log_rate rate = LOG_RATE(20, 10000);
+	struct admission *a = arg;
+	struct sio_socket *s = admission_socket(a);
+	uint32_t suppressed;
+
+	if (!s) {
+		admission_free(&a);
+		return;
+	}
+	if (answer->accepted) {
+		a->expires_ms = answer->expires_ms;
+		begin_session(a, answer->user);
+		return;
+	}
+	if (log_rate_allow(&rate, &suppressed))
+		log_info("auth",
+			 LOG_FIELDS(LOG_STR("socket", sio_sid(s)),
+				    LOG_STR("detail", answer->detail ? answer->detail : ""),
+				    LOG_UINT("suppressed", suppressed)),
+			 "%s", answer->verdict == PARLANCE_AUTH_TEMPORARY
+				   ? "a token could not be verified"
+				   : "a client was refused");
+	if (answer->verdict == PARLANCE_AUTH_TEMPORARY) {
+		come_again(&a);
+		return;
+	}
+	if (answer->verdict == PARLANCE_AUTH_EXPIRED)
+		refuse(s, CODE_TOKEN_EXPIRED, "token expired");
+	else
+		refuse(s, CODE_UNAUTHENTICATED, "invalid token");
+	admission_free(&a);
+}
+
+/* The token: auth.token, else "Authorization: Bearer", else ?token=. */
+static struct slice find_token(struct core *core, const struct sio_connect *c)
+{
+	static const char bearer[] = "bearer ";
+	struct slice token;
+
+	if (field_string(core, field(core, c->auth, "token"), SIZE_MAX, &token) == FIELD_OK &&
+	    token.len)
+		return token;
+	if (c->authorization.len >= strlen(bearer) &&
+	    strncasecmp(c->authorization.p, bearer, strlen(bearer)) == 0) {
+		token = slice_of(c->authorization.p + strlen(bearer),
+				 c->authorization.len - strlen(bearer));
+		while (token.len && token.p[0] == ' ') {
+			token.p++;
+			token.len--;
+		}
+		if (token.len)
+			return token;
+	}
+	return core->config->query_token ? c->token : slice_of(NULL, 0);
+}
+
+static void read_wishes(struct admission *a, struct slice auth)
+{
+	struct core *core = a->core;
+	struct slice stream = field_text(core, auth, "stream");
+	struct slice aliases = field_text(core, auth, "aliases");
+
+	a->mode = slice_is(stream, "delta") ? STREAM_DELTA : STREAM_FULL;
+	a->aliases = core->config->aliases;
+	if (slice_is(aliases, "seed"))
+		a->aliases = CORE_ALIASES_SEED;
+	else if (slice_is(aliases, "past"))
+		a->aliases = CORE_ALIASES_PAST;
+	else if (slice_is(aliases, "both"))
+		a->aliases = CORE_ALIASES_BOTH;
+}
+
+void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connect *connect)
+{
+	struct core *core = ctx;
+	struct admission *a;
+	struct slice token;
+
+	arena_reset(&core->scratch);
+	sio_set_user(socket, NULL);
+	token = find_token(core, connect);
+	if (!token.len) {
+		refuse(socket, CODE_UNAUTHENTICATED, "token required");
+		return;
+	}
+	if (token.len > TOKEN_MAX) {
+		refuse(socket, CODE_UNAUTHENTICATED, "invalid token");
+		return;
+	}
+	a = core->stopped ? NULL : calloc(1, sizeof(*a));
+	if (!a) {
+		sio_disconnect(socket, true);
+		return;
+	}
+	a->core = core;
+	a->socket = sio_id(socket);
+	read_wishes(a, connect->auth);
+	if (auth_verify(core->plugins, token, connect->address, connect->origin,
+			core->config->auth_timeout_ms, on_verified, a) != 0)
+		come_again(&a);
+	sio_forget_handshake(socket);
+}

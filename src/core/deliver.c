@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * From an event of the feed to the sockets that are to hear of it. Bodies are what clients get.
+ *
+ * An event that concerns both a conversation's room and users' rooms comes once for each; a socket
+ * that is in the conversation's room hears the room's, its user's other sockets the user's.
+ */
+#include "core/private.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "wire/json_scan.h"
+
+/* An event, taken apart. */
+struct event {
+	struct core *core;
+	struct feed_room *room;
+	struct slice conversation;
+	struct slice origin; /* socket.id of who caused it; empty: nobody here */
+	struct slice body;
+	struct feed_room *skip; /* sockets in this room are told by another event */
+	int aliases;       /* families that a receiver is to hear at least one of; 0: all */
+};
+
+static bool wants(void *arg, const struct sio_socket *socket)
+{
+	const struct event *e = arg;
+	const struct member *m = member_of(socket);
+
+	if (!m)
+		return false;
+	if (e->aliases && !(m->aliases & e->aliases))
+		return false;
+	return !e->skip || !member_joined(m, e->skip);
+}
+
+static void emit_json(struct event *e, const char *name, struct slice json, bool to_origin,
+		      int aliases)
+{
+	struct member *origin = to_origin ? NULL : member_find(e->core, e->origin);
+	uint64_t except = origin ? origin->socket : 0;
+	struct sio_message message = {
+		.name = slice_str(name),
+		.args = json,
+		.wants = wants,
+		.wants_arg = e,
+	};
+
+	e->aliases = aliases;
+	if (!json.len ||
+	    sio_emit_rooms(e->core->nsp, &e->room->name, 1, &except, origin ? 1 : 0, &message) != 0)
+		log_err("chat", LOG_FIELDS(LOG_STR("event", name)), "not delivered (out of memory)");
+}
+
+static void emit(struct event *e, const char *name, bool to_origin, int aliases)
+{
+	emit_json(e, name, e->body, to_origin, aliases);
+}
+
+/* The seed's name to the others, the past-tense name to all. */
+static void emit_both(struct event *e, const char *seed, const char *past)
+{
+	emit(e, seed, false, CORE_ALIASES_SEED);
+	emit(e, past, true, CORE_ALIASES_PAST);
+}
+
+/* In a user's room: those of his sockets that have the conversation open are told there. */
+static void skip_conversation(struct event *e)
+{
+	if (e->room->of_user)
+		e->skip = feed_room_find(e->core, e->conversation);
+}
+
+static void on_message_new(struct event *e)
+{
+	skip_conversation(e);
+	emit(e, "message:new", false, 0);
+}
+
+static void on_message_started(struct event *e)
+{
+	emit(e, "ai:typing:start", true, 0);
+	generation_announced(e->core, field_text(e->core, e->body, "assistantMessageId"));
+}
+
+static void emit_typing_stop(struct event *e, struct slice stream, struct slice client_id)
+{
+	struct strbuf *sb = json_begin(e->core);
+
+	json_text(sb, "conversationId", e->conversation);
+	if (client_id.len)
+		json_text(sb, "messageId", client_id);
+	json_text(sb, "streamId", stream);
+	strbuf_append_char(sb, '}');
+	emit_json(e, "ai:typing:stop", json_end(sb), true, 0);
+}
+
+static void emit_message_error(struct event *e, struct slice assistant, struct slice id,
+			       const struct error_about *about)
+{
+	struct generation *g = generation_find(e->core, id);
+	struct member *asker = g ? member_find(e->core, slice_str(g->origin)) : NULL;
+	struct strbuf *sb = json_begin(e->core);
+
+	error_append(sb, about);
+	json_key(sb, "assistantMessage");
+	strbuf_append_slice(sb, assistant);
+	strbuf_append_char(sb, '}');
+	emit_json(e, "message:error", json_end(sb), true, 0);
+	if (!asker)
+		return;
+	sb = json_begin(e->core);
+	error_append(sb, about);
+	strbuf_append_char(sb, '}');
+	member_emit(asker, "error", json_end(sb));
+}
+
+static void on_message_finished(struct event *e)
+{
+	static const char *const keys[] = { "assistantMessage", "streamId", "messageId" };
+	struct core *core = e->core;
+	struct slice v[ARRAY_LEN(keys)];
+	struct error_about about = { .event = "message:send", .conversation = e->conversation };
+	struct slice id;
+	struct slice status;
+
+	fields(core, e->body, keys, ARRAY_LEN(keys), v);
+	(void)field_string(core, v[1], SIZE_MAX, &about.stream);
+	(void)field_string(core, v[2], SIZE_MAX, &about.message);
+	id = field_text(core, v[0], "id");
+	status = field_text(core, v[0], "status");
+	emit_typing_stop(e, about.stream, about.message);
+	if (slice_is(status, "complete") || slice_is(status, "stopped")) {
+		emit(e, "message:complete", true, 0);
+	} else {
+		struct slice error = field(core, v[0], "error");
+		struct slice code = field_text(core, error, "code");
+
+		about.code = code.len ? code_parse(code) : CODE_INTERRUPTED;
+		emit_message_error(e, v[0], id, &about);
+	}
+	generation_finished(e->room, id);
+}
+
+static void on_conversation_created(struct event *e)
+{
+	emit_both(e, "conversation:create", "conversation:created");
+}
+
+/* Roles may have changed; those who were taken out are told in their users' rooms. */
+static void update_roles(struct event *e, struct slice participants)
+{
+	struct core *core = e->core;
+	struct slice *list;
+	size_t n;
+
+	if (json_scan_array(participants, &core->scratch, SIZE_MAX, &list, &n) != 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct slice user = field_text(core, list[i], "userId");
+		struct slice role = field_text(core, list[i], "role");
+		struct user *u = user_find(core, user);
+
+		for (struct list *node = u ? u->members.next : NULL; u && node != &u->members;
+		     node = node->next) {
+			struct member *m = CONTAINER_OF(node, struct member, in_user);
+			struct joined *j = member_joined(m, e->room);
+
+			if (j)
+				j->role = role_parse(role);
+		}
+	}
+}
+
+static void on_conversation_updated(struct event *e)
+{
+	struct slice participants =
+	    field(e->core, field(e->core, e->body, "update"), "participants");
+
+	if (participants.len && !e->room->of_user)
+		update_roles(e, participants);
+	skip_conversation(e);
+	emit_both(e, "conversation:update", "conversation:updated");
+}
+
+/* Everybody who could have it open takes part, so users' rooms tell all of them. */
+static void on_conversation_deleted(struct event *e)
+{
+	struct feed_room *conversation = feed_room_find(e->core, e->conversation);
+	struct list *node;
+	struct list *tmp;
+
+	if (!e->room->of_user) {
+		(void)generation_stop_all(e->room, slice_of(NULL, 0), NULL);
+		return;
+	}
+	emit_both(e, "conversation:delete", "conversation:deleted");
+	if (!conversation)
+		return;
+	conversation->refs++;
+	LIST_FOREACH_SAFE (node, tmp, &conversation->joined) {
+		struct joined *j = CONTAINER_OF(node, struct joined, in_room);
+
+		if (j->member->user == e->room->user)
+			feed_room_leave(&j);
+	}
+	feed_room_put(&conversation);
+}
+
+static void on_conversation_activity(struct event *e)
+{
+	emit(e, "conversation:activity", true, 0);
+}
+
+static void on_conversation_viewed(struct event *e)
+{
+	emit(e, "conversation:unread_status", false, 0);
+}
+
+static void on_message_updated(struct event *e)
+{
+	emit(e, "message:updated", true, 0);
+}
+
+static void on_message_deleted(struct event *e)
+{
+	emit(e, "message:deleted", true, 0);
+}
+
+static const struct {
+	const char *type;
+	void (*deliver)(struct event *e);
+} types[] = {
+	{ "conversation.activity", on_conversation_activity },
+	{ "conversation.created", on_conversation_created },
+	{ "conversation.deleted", on_conversation_deleted },
+	{ "conversation.updated", on_conversation_updated },
+	{ "conversation.viewed", on_conversation_viewed },
+	{ "message.deleted", on_message_deleted },
+	{ "message.finished", on_message_finished },
+	{ "message.new", on_message_new },
+	{ "message.started", on_message_started },
+	{ "message.updated", on_message_updated },
+};
+
+void deliver_event(struct feed_room *room, struct slice json)
+{
+	static const char *const keys[] = { "t", "c", "o", "b" };
+	struct event e = { .core = room->core, .room = room };
+	struct slice v[ARRAY_LEN(keys)];
+	struct slice type;
+
+	fields(room->core, json, keys, ARRAY_LEN(keys), v);
+	if (field_string(room->core, v[0], SIZE_MAX, &type) != FIELD_OK || !v[3].len ||
+	    json_kind(v[3]) != '{')
+		return; /* a body that is gone: what it told of was purged */
+	(void)field_string(room->core, v[1], SIZE_MAX, &e.conversation);
+	(void)field_string(room->core, v[2], SIZE_MAX, &e.origin);
+	e.body = v[3];
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (slice_is(type, types[i].type))
+			types[i].deliver(&e);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/* Reading JSON field by field, and writing it. */
+#include "core/private.h"
+#include "base/err.h"
+#include "wire/json_scan.h"
+
+enum field field_string(struct core *core, struct slice value, size_t max, struct slice *out)
+{
+	*out = slice_of(NULL, 0);
+	if (!value.len || json_kind(value) == 'n')
+		return FIELD_ABSENT;
+	/* A text that PostgreSQL cannot hold is malformed. */
+	if (json_string(value, &core->scratch, out) != 0 || memchr(out->p, '\0', out->len))
+		return FIELD_BAD;
+	return out->len > max ? FIELD_TOO_LARGE : FIELD_OK;
+}
+
+enum field field_uuid(struct core *core, struct slice value, struct slice *out)
+{
+	enum field found = field_string(core, value, SIZE_MAX, out);
+	char *lower;
+
+	if (found != FIELD_OK)
+		return found;
+	if (!id_is_uuid(out->p, out->len))
+		return FIELD_BAD;
+	lower = arena_strndup(&core->scratch, out->p, out->len);
+	if (!lower)
+		return FIELD_BAD;
+	for (char *p = lower; *p; p++)
+		if (*p >= 'A' && *p <= 'F')
+			*p = (char)(*p - 'A' + 'a');
+	out->p = lower;
+	return FIELD_OK;
+}
+
+enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out)
+{
+	char text[24];
+	char *end;
+	long long n;
+
+	if (!value.len || json_kind(value) == 'n')
+		return FIELD_ABSENT;
+	if (json_kind(value) != '0' || value.len >= sizeof(text))
+		return FIELD_BAD;
+	memcpy(text, value.p, value.len);
+	text[value.len] = '\0';
+	n = strtoll(text, &end, 10);
+	if (*end || n < min || n > max)
+		return FIELD_BAD;
+	*out = n;
+	return FIELD_OK;
+}
+
+void fields(struct core *core, struct slice object, const char *const *keys, size_t n,
+	    struct slice *values)
+{
+	if (json_members(object, keys, n, &core->scratch, values) != 0)
+		memset(values, 0, n * sizeof(*values));
+}
+
+struct slice field(struct core *core, struct slice object, const char *key)
+{
+	struct slice value;
+
+	fields(core, object, &key, 1, &value);
+	return value;
+}
+
+struct slice field_text(struct core *core, struct slice object, const char *key)
+{
+	struct slice text;
+
+	if (field_string(core, field(core, object, key), SIZE_MAX, &text) != FIELD_OK)
+		return slice_of(NULL, 0);
+	return text;
+}
+
+int64_t field_number(struct core *core, struct slice object, const char *key)
+{
+	int64_t n = 0;
+
+	(void)field_int(field(core, object, key), INT64_MIN, INT64_MAX, &n);
+	return n;
+}
+
+struct strbuf *json_begin(struct core *core)
+{
+	strbuf_reset(&core->json);
+	strbuf_append_char(&core->json, '{');
+	return &core->json;
+}
+
+void json_key(struct strbuf *sb, const char *key)
+{
+	if (sb->len && sb->data[sb->len - 1] != '{')
+		strbuf_append_char(sb, ',');
+	strbuf_append_json(sb, key, strlen(key));
+	strbuf_append_char(sb, ':');
+}
+
+void json_text(struct strbuf *sb, const char *key, struct slice text)
+{
+	json_key(sb, key);
+	strbuf_append_json(sb, text.p, text.len);
+}
+
+struct slice json_end(const struct strbuf *sb)
+{
+	return strbuf_ok(sb) ? slice_of(sb->data, sb->len) : slice_of(NULL, 0);
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * What the files of core share. The core owns all objects here: users and their members (sockets of
+ * theirs), rooms that the feed follows, generations. Requests under way hold ids, not pointers.
+ */
+#ifndef PARLANCE_CORE_PRIVATE_H
+#define PARLANCE_CORE_PRIVATE_H
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "core/core.h"
+#include "plugin/provider.h"
+#include "plugin/storage.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Codes of errors: name, what a person reads, whether trying again may help. */
+#define CORE_CODE_LIST(X)                                                                    \
+	X(CODE_BAD_REQUEST, "BAD_REQUEST", "The request is malformed", false)                \
+	X(CODE_UNAUTHENTICATED, "UNAUTHENTICATED", "Authentication is required", false)      \
+	X(CODE_TOKEN_EXPIRED, "TOKEN_EXPIRED", "The token has expired", false)               \
+	X(CODE_FORBIDDEN, "FORBIDDEN", "Not allowed", false)                                 \
+	X(CODE_NOT_FOUND, "NOT_FOUND", "Not found", false)                                   \
+	X(CODE_CONFLICT, "CONFLICT", "It has changed meanwhile", false)                      \
+	X(CODE_BUSY, "BUSY", "An answer is being generated", true)                           \
+	X(CODE_RATE_LIMITED, "RATE_LIMITED", "Too many requests", true)                      \
+	X(CODE_QUOTA_EXCEEDED, "QUOTA_EXCEEDED", "The quota is used up", false)              \
+	X(CODE_TOO_LARGE, "TOO_LARGE", "Too large", false)                                   \
+	X(CODE_PROVIDER_ERROR, "PROVIDER_ERROR", "The AI service failed", true)              \
+	X(CODE_PROVIDER_TIMEOUT, "PROVIDER_TIMEOUT", "The AI service took too long", true)   \
+	X(CODE_INTERRUPTED, "INTERRUPTED", "The answer was interrupted", true)               \
+	X(CODE_UNAVAILABLE, "UNAVAILABLE", "The service is not available at the moment", true) \
+	X(CODE_UNKNOWN_EVENT, "UNKNOWN_EVENT", "There is no such event", false)              \
+	X(CODE_INTERNAL, "INTERNAL", "Internal error", false)
+
+enum core_code {
+	CODE_NONE = 0,
+#define X(constant, name, text, retryable) constant,
+	CORE_CODE_LIST(X)
+#undef X
+};
+
+const char *code_name(enum core_code code);
+const char *code_text(enum core_code code);
+bool code_retryable(enum core_code code);
+/** The code with this name; INTERNAL for others. */
+enum core_code code_parse(struct slice name);
+
+enum stream_mode {
+	STREAM_FULL = 1,
+	STREAM_DELTA,
+};
+#define STREAM_MODES 2
+
+/* sio's names of rooms, as in the seed. */
+#define USER_PREFIX "user:"
+#define CONVERSATION_PREFIX "conversation:"
+
+#define RETRY_AFTER_MS 1000 /* what clients are told while the storage is away */
+
+struct core {
+	struct loop *loop;
+	struct sio *sio;
+	struct sio_nsp *nsp;
+	struct plugins *plugins;
+	const struct core_config *config;
+	struct arena scratch; /* of the callback at hand */
+	struct strbuf json;   /* likewise */
+
+	struct map *users;       /* struct user by id */
+	struct map *members;     /* struct member by socket.id */
+	struct map *rooms;       /* struct feed_room by id */
+	struct map *generations; /* struct generation by the assistant's message */
+	uint64_t next_uid;       /* names rooms for those who wait for the storage */
+
+	bool feed_up;
+	struct timer heads_timer;
+	struct timer replay_timer; /* rooms whose replay failed */
+	struct timer parts_timer;
+	bool parts_under_way;
+	struct list unflushed; /* generations with text that is not stored */
+
+	int64_t instance; /* this process's number in the database; 0: not registered */
+	bool registering;
+	bool reaping;
+	struct timer beat_timer;
+	struct timer reap_timer;
+	struct timer maintain_timer;
+
+	void (*stopped)(void *arg); /* not NULL: stopping */
+	void *stopped_arg;
+	struct timer stop_timer;
+	struct loop_task stop_task;
+	bool retiring;
+	bool told; /* stopped was called */
+
+	uint64_t n_events;
+	uint64_t n_replays;
+};
+
+/* A user with at least one socket. */
+struct user {
+	char *text;             /* owns room_name */
+	struct slice room_name; /* "user:ID", and behind its prefix the id */
+	struct list members;
+	size_t n_members;
+	struct feed_room *room;
+};
+
+/* A socket of a user; it lives as long as sio's socket. */
+struct member {
+	struct core *core;
+	uint64_t socket; /* sio's number */
+	struct slice sid;
+	struct user *user; /* NULL until admitted */
+	struct list in_user;
+	struct list joined; /* struct joined */
+	enum stream_mode mode;
+	int aliases; /* enum core_aliases */
+	int64_t expires_ms;
+};
+
+enum conversation_role {
+	ROLE_OWNER = 1,
+	ROLE_EDITOR,
+	ROLE_VIEWER,
+};
+
+/* A member in a conversation's room. */
+struct joined {
+	struct member *member;
+	struct feed_room *room;
+	struct list in_member;
+	struct list in_room;
+	enum conversation_role role;
+	bool lagging; /* chunks were left out; it gets a snapshot when its queue has drained */
+	bool typing;
+	uint64_t typing_sent_ms; /* when others last heard of it */
+	struct timer typing_timer;
+};
+
+enum room_state {
+	ROOM_NEW = 1, /* its position is being read */
+	ROOM_LIVE,
+	ROOM_REPLAY, /* events are being read from the log */
+};
+
+/* A room of the feed with its position: a conversation's or a user's. */
+struct feed_room {
+	struct core *core;
+	char id[ID_UUID_LEN + 1];
+	uint64_t uid;
+	struct slice name; /* sio's: "conversation:ID" or "user:ID" */
+	bool of_user;
+	struct user *user; /* whose room it is, once he has a socket */
+	enum room_state state;
+	bool replaying; /* a request is under way */
+	int64_t known;  /* seq of the last event that was delivered */
+	int64_t seen;   /* the highest seq that was heard of */
+	size_t refs;    /* sockets, generations, requests under way */
+	struct list joined;
+	uint32_t n_mode[STREAM_MODES]; /* sockets in it by what they get of an answer */
+	struct list waiters;
+	struct list generations;
+};
+
+/* Somebody who waits for a room to come to a position. Lives in its owner, zeroed. */
+struct room_waiter {
+	struct list node;
+	int64_t seq;
+	void (*fn)(struct room_waiter *waiter);
+};
+
+/* users.c: users, their sockets, and the functions of the seed */
+
+struct member *member_of(const struct sio_socket *socket);
+/** The member with this socket.id, or NULL. */
+struct member *member_find(struct core *core, struct slice sid);
+struct slice user_id(const struct user *user);
+struct user *user_find(struct core *core, struct slice id);
+/** Finds or makes the user and adds the member. PARLANCE_ENOMEM. */
+MUST_USE int user_add(struct core *core, struct slice id, struct member *member);
+/** Takes the member out of everything and frees it, and the user with his last one. */
+void member_free(struct member **member);
+struct joined *member_joined(const struct member *member, const struct feed_room *room);
+extern const struct plugins_chat users_chat;
+
+/* admit.c: from CONNECT to session:ready */
+
+void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connect *connect);
+
+/* feed_room.c: what the feed follows */
+
+/** Finds or makes the room and counts one more reference. name: sio's. NULL: out of memory. */
+MUST_USE struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice name,
+					 bool of_user);
+MUST_USE struct feed_room *feed_room_get_conversation(struct core *core, struct slice id);
+struct feed_room *feed_room_find(struct core *core, struct slice id);
+void feed_room_put(struct feed_room **room);
+/** Enters a member: sio's room and ours; a no-op with the new role when it is in it. 0 or a
+ * PARLANCE_E*. */
+MUST_USE int feed_room_enter(struct feed_room *room, struct member *member,
+			     enum conversation_role role);
+void feed_room_leave(struct joined **joined);
+
+enum room_position {
+	ROOM_READY = 1, /* what was read is what the room's sockets have heard of */
+	ROOM_STALE,     /* they have heard more: read again */
+	ROOM_WAIT,      /* they have heard less: the waiter is called when they have */
+};
+
+/** What a snapshot, taken when the room's latest event was seq, is to this room. */
+enum room_position feed_room_settle(struct feed_room *room, int64_t seq,
+				    struct room_waiter *waiter);
+
+/* feed.c: from the storage's events to deliver.c, once each and in order */
+
+extern const struct storage_listener feed_listener;
+void feed_replay(struct feed_room *room);
+void feed_stop(struct core *core);
+void feed_start(struct core *core);
+
+/* deliver.c: what an event means for sockets */
+
+void deliver_event(struct feed_room *room, struct slice json);
+
+/* event.c: clients' events, their answers and errors */
+
+struct entering;
+struct sending;
+
+/* A client's event whose answer takes a while. */
+struct request {
+	struct core *core;
+	uint64_t socket;
+	int64_t ack_id;
+	const char *event;
+	char conversation[ID_UUID_LEN + 1]; /* empty: none */
+	struct feed_room *room; /* a reference of the request's, or NULL */
+	char *message_id;  /* the client's, or NULL */
+	struct room_waiter waiter;
+	void (*then)(struct request *request, struct slice json);
+	struct entering *entering; /* conversations.c */
+	struct sending *sending;   /* messages.c */
+};
+
+void entering_free(struct entering **entering);
+void sending_free(struct sending **sending);
+
+void event_receive(void *ctx, struct sio_socket *socket, const struct sio_event *event);
+
+/** A request that outlives its event. The conversation may be empty. NULL: out of memory (and the
+ * client was told). */
+MUST_USE struct request *request_new(struct member *member, const struct sio_event *event,
+				     const char *name, struct slice conversation);
+void request_free(struct request **request);
+/** The member that asked, or NULL when it has gone. */
+struct member *request_member(const struct request *request);
+
+/** Has the storage do it, and then (when it answers ok:true) calls then(request, json), which ends
+ * the request; in every other case it is answered and ended here. */
+void request_call(struct request *request, enum parlance_storage_function function,
+		  const struct slice *params, size_t n_params,
+		  void (*then)(struct request *request, struct slice json));
+
+/** Each ends the request. */
+void request_ok(struct request **request, struct slice json);
+void request_fail(struct request **request, enum core_code code, const char *detail);
+
+/* The error of an event that is answered at once. */
+void event_fail(struct member *member, const struct sio_event *event, enum core_code code,
+		const char *detail, struct slice conversation);
+void event_ok(struct member *member, const struct sio_event *event, struct slice json);
+
+struct error_about {
+	const char *event;
+	enum core_code code;
+	const char *detail; /* what people read; NULL: the code's text */
+	uint64_t retry_after_ms;
+	struct slice conversation;
+	struct slice message; /* the client's message id */
+	struct slice stream;
+};
+
+/** Appends the error's members, without braces. */
+void error_append(struct strbuf *out, const struct error_about *about);
+
+/** Emits an event with one argument to one socket. */
+void member_emit(struct member *member, const char *name, struct slice json);
+
+/** The code for a storage's answer that is not OK, which it logs when that is our fault. */
+enum core_code storage_code(const struct storage_answer *answer, const char *what);
+
+/* json.c: reading clients' JSON and the storage's. Text is decoded into the scratch arena. */
+
+enum field {
+	FIELD_OK = 1,
+	FIELD_ABSENT, /* not there, or null */
+	FIELD_BAD,    /* of another type, or with a NUL */
+	FIELD_TOO_LARGE,
+};
+
+enum field field_string(struct core *core, struct slice value, size_t max, struct slice *out);
+enum field field_uuid(struct core *core, struct slice value, struct slice *out);
+enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out);
+/** The members of an object that was made by the storage; absent ones are empty. */
+void fields(struct core *core, struct slice object, const char *const *keys, size_t n,
+	    struct slice *values);
+struct slice field(struct core *core, struct slice object, const char *key);
+/** Decoded; empty when it is no string. */
+struct slice field_text(struct core *core, struct slice object, const char *key);
+int64_t field_number(struct core *core, struct slice object, const char *key);
+/** Empties the scratch builder and returns it. */
+struct strbuf *json_begin(struct core *core);
+void json_key(struct strbuf *sb, const char *key);
+void json_text(struct strbuf *sb, const char *key, struct slice text);
+struct slice json_end(const struct strbuf *sb);
+
+/* conversations.c, messages.c, typing.c: handlers */
+
+typedef void event_fn(struct member *member, const struct sio_event *event, struct slice arg);
+
+event_fn conversation_join, conversation_leave, conversation_create, conversation_update,
+    conversation_delete, conversation_list, conversation_share, conversation_unshare,
+    conversation_view, conversation_leave_view;
+event_fn message_send, message_stop, message_list;
+event_fn typing_start, typing_stop;
+
+/** The conversation that an argument names: a bare id or {conversationId}; false: the client was
+ * told that it names none. */
+MUST_USE bool conversation_arg(struct member *member, const struct sio_event *event,
+			       struct slice arg, struct slice *id);
+/** Joins the request's member to its conversation, then calls joined(request, ack) with the
+ * client's answer; as request_call in other cases. */
+void conversation_enter(struct request *request, struct slice since,
+			void (*joined)(struct request *request, struct slice ack));
+enum conversation_role role_parse(struct slice name);
+
+void typing_end(struct joined *joined);
+
+/* generation.c: the life of an answer; stream.c: how it gets to the tabs */
+
+enum generation_state {
+	GENERATION_STORING = 1, /* the message is being stored */
+	GENERATION_WAITING,     /* for another one in the conversation */
+	GENERATION_BEGINNING,   /* it was its turn; the storage is asked */
+	GENERATION_RUNNING,     /* the provider answers */
+	GENERATION_FINISHING,   /* the outcome is being stored */
+	GENERATION_FINISHED,    /* it is; the feed will say so */
+	GENERATION_GONE,        /* not ours any more; waits for the provider to let go */
+};
+
+/* How far the answer was sent to those of a mode. */
+struct stream_cursor {
+	struct generation *generation;
+	size_t escaped;  /* bytes of generation.escaped */
+	uint64_t utf16;  /* code units of the text */
+	uint64_t seq;    /* frames */
+	uint64_t sent_ms;
+	struct timer timer;
+};
+
+struct generation {
+	struct core *core;
+	struct feed_room *room; /* a reference */
+	struct list in_room;
+	enum generation_state state;
+	bool stop_asked;
+	bool announced; /* the room has heard of it: chunks may follow */
+	char message[ID_UUID_LEN + 1]; /* the assistant's */
+	char stream[ID_UUID_LEN + 1];
+	char *client_id; /* the client's id of the user's message, or NULL */
+	char *origin;    /* socket.id of who asked */
+
+	struct arena arena; /* the prompt */
+	struct parlance_prompt prompt;
+	struct provider_call *call;
+
+	struct strbuf text;
+	struct strbuf escaped; /* the text as in JSON, without quotes */
+	uint64_t utf16;
+	struct stream_cursor cursors[STREAM_MODES];
+	struct loop_task stream_task;
+
+	struct list in_unflushed;
+	size_t flushed;  /* bytes of text that are stored */
+	size_t flushing; /* bytes that will be, once the request under way is answered */
+
+	/* The outcome, from FINISHING on. */
+	const char *status;
+	const char *finish_reason;
+	char *model;
+	char *usage; /* JSON or NULL */
+	char *error; /* JSON or NULL */
+	struct timer retry_timer;
+	unsigned attempts;
+};
+
+struct generation_config {
+	struct feed_room *room;
+	const char *message; /* the assistant's */
+	const char *stream;
+	const char *client_id; /* or NULL */
+	struct slice origin;
+};
+
+/** Makes one whose message is being stored. NULL: out of memory. */
+MUST_USE struct generation *generation_new(const struct generation_config *config);
+struct generation *generation_find(struct core *core, struct slice message);
+/** It was not stored. */
+void generation_drop(struct generation **generation);
+/** Nobody knows whether it was stored: if so, it is to end as interrupted. */
+void generation_abandon(struct generation *generation);
+/** It is stored: begin. prompt: as the storage gave it. */
+void generation_run(struct generation *generation, struct slice prompt);
+/** It is stored, and waits; in front of others that wait, or behind. */
+void generation_wait(struct generation *generation, bool in_front);
+/** A client wants it to stop. True unless it had ended. */
+bool generation_stop(struct generation *generation);
+/** Stops those in a room but one (or NULL); stream: that one alone, when not empty. How many. */
+size_t generation_stop_all(struct feed_room *room, struct slice stream,
+			   const struct generation *but);
+/** The feed has told the room that it began, or that it ended. */
+void generation_announced(struct core *core, struct slice message);
+void generation_finished(struct feed_room *room, struct slice message);
+/** The feed will not tell any more. */
+void generation_forget_finished(struct feed_room *room);
+/** This process owns nothing any more. */
+void generation_fence_all(struct core *core);
+/** Ends all as interrupted. */
+void generation_interrupt_all(struct core *core);
+
+/** New text has come. */
+void stream_schedule(struct generation *generation);
+/** Sends what was not sent yet. */
+void stream_flush(struct generation *generation);
+void stream_stop(struct generation *generation);
+/** Tells a member what there is of the answers that run in a room. */
+void stream_snapshot(struct feed_room *room, struct member *member);
+/** The queue of the member's socket has drained. */
+void stream_drained(struct member *member);
+
+/** Text of a generation waits to be stored. parts.c */
+void parts_schedule(struct generation *generation);
+void parts_stop(struct core *core);
+
+/* instance.c: registration, lease, reaping */
+
+void instance_start(struct core *core);
+void instance_stop(struct core *core);
+void instance_ready(struct core *core, bool ready);
+void instance_retire(struct core *core);
+/** Calls back core_stop's caller when nothing is left to be written. */
+void core_check_stopped(struct core *core);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
