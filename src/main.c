@@ -11,8 +11,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/options.h"
+#include "core/core.h"
+#include "loop/http_client.h"
 #include "loop/signals.h"
 #include "setup.h"
+#include "sys/systemd.h"
 
 #define DEFAULT_CONFIG PARLANCE_SYSCONFDIR "/parlance/parlance.conf"
 #define SHUTDOWN_TIMEOUT_MS 5000
@@ -22,49 +25,30 @@ struct daemon {
 	struct setup setup;
 	struct loop *loop;
 	struct sio *sio;
+	struct core *core;
+	struct http_client *http_client;
 	struct net *net;
 	struct signal_watch *term;
 	struct signal_watch *interrupt;
+	struct sys_notify *notify;
 	struct strbuf err;
 	bool stopping;
 };
 
-/*
- * The one namespace. Who may enter is for an auth plugin to say; this version has none yet, so
- * nobody may.
- */
-
-static void on_connect(void *ctx, struct sio_socket *socket, const struct sio_connect *connect)
-{
-	(void)ctx;
-	(void)connect;
-	sio_refuse(socket, slice_str("Authentication error: no auth plugin is configured"),
-		   slice_str("{\"code\":\"UNAUTHENTICATED\"}"));
-}
-
-static void on_event(void *ctx, struct sio_socket *socket, const struct sio_event *event)
-{
-	(void)ctx;
-	(void)socket;
-	(void)event;
-}
-
-static void on_disconnect(void *ctx, struct sio_socket *socket, const char *reason)
-{
-	(void)ctx;
-	(void)socket;
-	(void)reason;
-}
-
-static const struct sio_nsp_ops main_ops = { on_connect, on_event, NULL, on_disconnect };
-
-/* Ending */
+/* Ending: answers are stored, then clients are let go. */
 
 static void on_drained(void *arg)
 {
 	struct daemon *d = arg;
 
 	loop_stop(d->loop);
+}
+
+static void on_stored(void *arg)
+{
+	struct daemon *d = arg;
+
+	net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
 }
 
 static void on_signal(int signum, void *arg)
@@ -77,7 +61,9 @@ static void on_signal(int signum, void *arg)
 	}
 	d->stopping = true;
 	log_notice("main", LOG_FIELDS(LOG_INT("signal", signum)), "shutting down");
-	net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
+	sys_notify_stopping(d->notify);
+	plugins_drain(d->setup.plugins);
+	core_stop(d->core, on_stored, d);
 }
 
 /* The start-up table: each step is undone in reverse order, also when a later one fails. */
@@ -93,31 +79,52 @@ static void stop_loop(struct daemon *d)
 	loop_free(&d->loop);
 }
 
-static int start_signals(struct daemon *d)
-{
-	int rc = signal_watch_new(&d->term, d->loop, SIGTERM, on_signal, d);
-
-	return rc ? rc : signal_watch_new(&d->interrupt, d->loop, SIGINT, on_signal, d);
-}
-
-static void stop_signals(struct daemon *d)
-{
-	signal_watch_free(&d->term);
-	signal_watch_free(&d->interrupt);
-}
-
 static int start_sio(struct daemon *d)
 {
-	int rc = sio_new(&d->sio, d->loop, &d->setup.sio);
-
-	if (!rc && !sio_namespace(d->sio, "/", &main_ops, d))
-		rc = PARLANCE_ENOMEM;
-	return rc;
+	return sio_new(&d->sio, d->loop, &d->setup.sio);
 }
 
 static void stop_sio(struct daemon *d)
 {
 	sio_free(&d->sio);
+}
+
+static int start_core(struct daemon *d)
+{
+	return core_new(&d->core, d->loop, d->sio, d->setup.plugins, &d->setup.chat);
+}
+
+static void stop_core(struct daemon *d)
+{
+	core_free(&d->core);
+}
+
+static int start_http_client(struct daemon *d)
+{
+	return http_client_new(&d->http_client, d->loop, &d->setup.http_client);
+}
+
+static void stop_http_client(struct daemon *d)
+{
+	http_client_free(&d->http_client);
+}
+
+static int start_plugins(struct daemon *d)
+{
+	return plugins_create(d->setup.plugins, d->loop, d->setup.conf, d->http_client, &d->err);
+}
+
+static void on_destroyed(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->loop);
+}
+
+static void stop_plugins(struct daemon *d)
+{
+	plugins_destroy(d->setup.plugins, on_destroyed, d);
+	loop_run(d->loop);
 }
 
 static int start_net(struct daemon *d)
@@ -132,6 +139,29 @@ static void stop_net(struct daemon *d)
 	net_free(&d->net);
 }
 
+static int start_signals(struct daemon *d)
+{
+	int rc = signal_watch_new(&d->term, d->loop, SIGTERM, on_signal, d);
+
+	return rc ? rc : signal_watch_new(&d->interrupt, d->loop, SIGINT, on_signal, d);
+}
+
+static void stop_signals(struct daemon *d)
+{
+	signal_watch_free(&d->term);
+	signal_watch_free(&d->interrupt);
+}
+
+static int start_notify(struct daemon *d)
+{
+	return sys_notify_new(&d->notify, d->loop);
+}
+
+static void stop_notify(struct daemon *d)
+{
+	sys_notify_free(&d->notify);
+}
+
 static const struct step {
 	const char *name;
 	int (*init)(struct daemon *d);
@@ -139,8 +169,12 @@ static const struct step {
 } steps[] = {
 	{ "loop", start_loop, stop_loop },
 	{ "sockets", start_sio, stop_sio },
+	{ "chat", start_core, stop_core },
+	{ "HTTP client", start_http_client, stop_http_client },
+	{ "plugins", start_plugins, stop_plugins },
 	{ "network", start_net, stop_net },
 	{ "signals", start_signals, stop_signals },
+	{ "service manager", start_notify, stop_notify },
 };
 
 static int run(struct daemon *d)
@@ -156,6 +190,7 @@ static int run(struct daemon *d)
 			d->err.len ? strbuf_cstr(&d->err) : parlance_err_text(rc));
 	} else {
 		log_notice("main", LOG_FIELDS(LOG_STR("version", PACKAGE_VERSION)), "ready");
+		sys_notify_ready(d->notify, "serving");
 		loop_run(d->loop);
 	}
 	while (begun)
@@ -170,24 +205,11 @@ static void print(const struct strbuf *text)
 	(void)fputs(strbuf_cstr(text), stdout);
 }
 
-static int sample(void)
-{
-	size_t n;
-	const struct conf_section *const *sections = options_sections(&n);
-	struct strbuf text;
-
-	strbuf_init(&text, SIZE_MAX / 2);
-	conf_sample(sections, n, &text);
-	print(&text);
-	strbuf_fini(&text);
-	return 0;
-}
-
 static void usage(FILE *to)
 {
 	(void)fprintf(to,
-		      "usage: parlanced [-c FILE] [-o SECTION.OPTION=VALUE]... [--check | --dump]\n"
-		      "       parlanced --sample | --version | --help\n"
+		      "usage: parlanced [-c FILE] [-o SECTION.OPTION=VALUE]... [--check | --dump | --sample]\n"
+		      "       parlanced --version | --help\n"
 		      "\n"
 		      "  -c, --config FILE   configuration file (default %s)\n"
 		      "  -o, --option S.O=V  sets an option, after the files\n"
@@ -202,7 +224,26 @@ enum mode {
 	MODE_RUN = 1,
 	MODE_CHECK,
 	MODE_DUMP,
+	MODE_SAMPLE,
 };
+
+static int sample(const char *path, const char *const *overrides, size_t n_overrides)
+{
+	struct strbuf text;
+	struct strbuf err;
+	int rc;
+
+	strbuf_init(&text, SIZE_MAX / 2);
+	strbuf_init(&err, ERRORS_MAX);
+	rc = setup_sample(path, overrides, n_overrides, &text, &err);
+	if (rc)
+		(void)fprintf(stderr, "%s", strbuf_cstr(&err));
+	else
+		print(&text);
+	strbuf_fini(&text);
+	strbuf_fini(&err);
+	return rc ? 1 : 0;
+}
 
 static int serve(enum mode mode, const char *path, const char *const *overrides, size_t n_overrides)
 {
@@ -210,7 +251,7 @@ static int serve(enum mode mode, const char *path, const char *const *overrides,
 	int rc;
 
 	strbuf_init(&d.err, ERRORS_MAX);
-	rc = setup_load(&d.setup, path, overrides, n_overrides, &d.err);
+	rc = setup_load_plugins(&d.setup, path, overrides, n_overrides, &d.err);
 	if (rc) {
 		(void)fprintf(stderr, "%s%s", strbuf_cstr(&d.err),
 			      d.err.len ? "" : "parlanced: out of memory\n");
@@ -244,7 +285,7 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char **overrides = calloc((size_t)argc + 1, sizeof(*overrides));
-	const char *path = DEFAULT_CONFIG;
+	const char *path = NULL;
 	enum mode mode = MODE_RUN;
 	size_t n_overrides = 0;
 	int status = -1;
@@ -267,7 +308,7 @@ int main(int argc, char **argv)
 			mode = MODE_DUMP;
 			break;
 		case OPT_SAMPLE:
-			status = sample();
+			mode = MODE_SAMPLE;
 			break;
 		case OPT_VERSION:
 			(void)puts("parlanced " PACKAGE_VERSION);
@@ -289,7 +330,9 @@ int main(int argc, char **argv)
 	}
 	if (status < 0) {
 		(void)signal(SIGPIPE, SIG_IGN);
-		status = serve(mode, path, overrides, n_overrides);
+		status = mode == MODE_SAMPLE
+			     ? sample(path, overrides, n_overrides)
+			     : serve(mode, path ? path : DEFAULT_CONFIG, overrides, n_overrides);
 	}
 	free(overrides);
 	return status;
