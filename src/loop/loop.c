@@ -130,6 +130,26 @@ void loop_run_empty(struct loop *loop)
 	run_tasks(loop);
 }
 
+static void find_closing(uv_handle_t *handle, void *arg)
+{
+	bool *found = arg;
+
+	*found = *found || uv_is_closing(handle);
+}
+
+void loop_run_closing(struct loop *loop)
+{
+	for (;;) {
+		bool closing = false;
+
+		uv_walk(&loop->uv, find_closing, &closing);
+		if (!closing)
+			break;
+		uv_run(&loop->uv, UV_RUN_NOWAIT);
+	}
+	run_tasks(loop);
+}
+
 void loop_stop(struct loop *loop)
 {
 	uv_stop(&loop->uv);

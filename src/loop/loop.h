@@ -39,6 +39,10 @@ void loop_run(struct loop *loop);
  * For teardown. */
 void loop_run_empty(struct loop *loop);
 
+/** Runs, without waiting, until no handle is being closed; others may live on. For the teardown of
+ * one that shares the loop. */
+void loop_run_closing(struct loop *loop);
+
 /** Makes loop_run return at the end of the turn. */
 void loop_stop(struct loop *loop);
 

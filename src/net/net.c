@@ -160,10 +160,10 @@ void net_free(struct net **netp)
 	 * (libwebsockets, README.event-libs). */
 	if (net->lws) {
 		lws_context_destroy(net->lws);
-		loop_run_empty(net->loop);
+		loop_run_closing(net->loop);
 		lws_context_destroy(net->lws);
 	}
-	loop_run_empty(net->loop);
+	loop_run_closing(net->loop);
 	loop_undefer(&net->end_of_turn);
 	for (size_t i = 0; i < net->n_listeners; i++)
 		listener_free(&net->listeners[i]);
