@@ -95,18 +95,33 @@ static void emit_typing_stop(struct event *e, struct slice stream, struct slice 
 	emit_json(e, "ai:typing:stop", json_end(sb), true, 0);
 }
 
+/* The socket that asked for an answer of ours, or NULL. */
+static struct member *asker_of(struct core *core, struct slice id)
+{
+	struct generation *g = generation_find(core, id);
+
+	return g ? member_find(core, slice_str(g->origin)) : NULL;
+}
+
+/* To the room, and to the one who asked when he has left it. */
+static void emit_closing(struct event *e, const char *name, struct slice json, struct member *asker)
+{
+	emit_json(e, name, json, true, 0);
+	if (asker && !member_joined(asker, e->room))
+		member_emit(asker, name, json);
+}
+
 static void emit_message_error(struct event *e, struct slice assistant, struct slice id,
 			       const struct error_about *about)
 {
-	struct generation *g = generation_find(e->core, id);
-	struct member *asker = g ? member_find(e->core, slice_str(g->origin)) : NULL;
+	struct member *asker = asker_of(e->core, id);
 	struct strbuf *sb = json_begin(e->core);
 
 	error_append(sb, about);
 	json_key(sb, "assistantMessage");
 	strbuf_append_slice(sb, assistant);
 	strbuf_append_char(sb, '}');
-	emit_json(e, "message:error", json_end(sb), true, 0);
+	emit_closing(e, "message:error", json_end(sb), asker);
 	if (!asker)
 		return;
 	sb = json_begin(e->core);
@@ -131,12 +146,14 @@ static void on_message_finished(struct event *e)
 	status = field_text(core, v[0], "status");
 	emit_typing_stop(e, about.stream, about.message);
 	if (slice_is(status, "complete") || slice_is(status, "stopped")) {
-		emit(e, "message:complete", true, 0);
+		emit_closing(e, "message:complete", e->body, asker_of(core, id));
 	} else {
 		struct slice error = field(core, v[0], "error");
 		struct slice code = field_text(core, error, "code");
+		int64_t retry = field_number(core, error, "retryAfterMs");
 
 		about.code = code.len ? code_parse(code) : CODE_INTERRUPTED;
+		about.retry_after_ms = retry > 0 ? (uint64_t)retry : 0;
 		emit_message_error(e, v[0], id, &about);
 	}
 	generation_finished(e->room, id);

@@ -11,9 +11,15 @@
 #define CLIENT_ID_MAX 128
 #define LIST_LIMIT_DEFAULT "50"
 
+#define SUBMISSIONS_MAX 5 /* of one message whose storing may or may not have happened */
+
 /* A message:send under way. */
 struct sending {
 	struct generation *generation; /* while its state is STORING */
+	char *user;
+	char *origin;
+	unsigned submissions;
+	bool unsure; /* an earlier submission may have been stored */
 	char *content;
 	char *client_id; /* NULL: none */
 	char *parent;    /* likewise */
@@ -32,6 +38,8 @@ void sending_free(struct sending **sp)
 	if (!s)
 		return;
 	*sp = NULL;
+	free(s->user);
+	free(s->origin);
 	free(s->content);
 	free(s->client_id);
 	free(s->parent);
@@ -68,7 +76,8 @@ static void stored(struct request *r, struct slice json)
 	(void)field_string(core, v[0], SIZE_MAX, &state);
 	room->refs++;
 	request_ok(&r, v[1]);
-	if (slice_is(state, "run")) {
+	/* A duplicate with a prompt is this very message, stored by an earlier submission. */
+	if (slice_is(state, "run") || v[2].len) {
 		generation_run(g, v[2]);
 	} else if (slice_is(state, "queued")) {
 		generation_wait(g, interrupt);
@@ -80,11 +89,15 @@ static void stored(struct request *r, struct slice json)
 	feed_room_put(&room);
 }
 
+static void submit(struct request *r);
+
 static void on_sent(void *arg, const struct storage_answer *answer)
 {
 	struct request *r = arg;
 	struct sending *s = r->sending;
 	enum core_code code = storage_code(answer, "message_send");
+	bool unsure = answer->status == PARLANCE_STORAGE_UNKNOWN ||
+		      answer->status == PARLANCE_STORAGE_CANCELED;
 
 	arena_reset(&r->core->scratch);
 	/* The instance may have been fenced meanwhile, and the generation with it. */
@@ -98,13 +111,54 @@ static void on_sent(void *arg, const struct storage_answer *answer)
 			generation_drop(&s->generation);
 			refused(r, answer->json);
 		}
+	} else if (unsure && s->submissions < SUBMISSIONS_MAX && !r->core->stopped) {
+		/* Asked again under the same ids, the storage says what it has. */
+		s->unsure = true;
+		submit(r);
 	} else {
-		if (answer->status == PARLANCE_STORAGE_UNKNOWN ||
-		    answer->status == PARLANCE_STORAGE_CANCELED)
+		if (unsure || s->unsure)
 			generation_abandon(s->generation);
 		else
 			generation_drop(&s->generation);
 		request_fail(&r, code, NULL);
+	}
+}
+
+static void submit(struct request *r)
+{
+	struct core *core = r->core;
+	struct sending *s = r->sending;
+	struct slice params[15];
+	char depth[24];
+	char history[24];
+	char instance[24];
+
+	s->submissions++;
+	(void)snprintf(depth, sizeof(depth), "%u", core->config->queue_depth);
+	(void)snprintf(history, sizeof(history), "%u", core->config->history_messages);
+	(void)snprintf(instance, sizeof(instance), "%" PRId64, core->instance);
+	params[0] = slice_str(s->user);
+	params[1] = slice_str(r->conversation);
+	params[2] = or_null(s->client_id);
+	params[3] = slice_str(s->user_message);
+	params[4] = slice_str(s->assistant_message);
+	params[5] = slice_str(s->stream);
+	params[6] = slice_str(s->content);
+	params[7] = or_null(s->parent);
+	params[8] = or_null(s->model);
+	params[9] = or_null(s->options);
+	params[10] = slice_str(s->on_busy);
+	params[11] = slice_str(depth);
+	params[12] = slice_str(history);
+	params[13] = slice_str(instance);
+	params[14] = slice_str(s->origin);
+	if (storage_call(core->plugins, PARLANCE_MESSAGE_SEND, params, 15,
+			 core->config->storage_timeout_ms, on_sent, r) != 0) {
+		if (s->unsure)
+			generation_abandon(s->generation);
+		else
+			generation_drop(&s->generation);
+		request_fail(&r, CODE_UNAVAILABLE, NULL);
 	}
 }
 
@@ -116,10 +170,6 @@ static void send_now(struct request *r, struct slice ack)
 	struct member *m = request_member(r);
 	struct joined *j = m ? member_joined(m, r->room) : NULL;
 	struct generation_config config;
-	struct slice params[15];
-	char depth[24];
-	char history[24];
-	char instance[24];
 
 	(void)ack;
 	if (!j) {
@@ -141,34 +191,14 @@ static void send_now(struct request *r, struct slice ack)
 		.client_id = s->client_id,
 		.origin = m->sid,
 	};
-	s->generation = generation_new(&config);
-	if (!s->generation) {
+	s->user = strndup(user_id(m->user).p, user_id(m->user).len);
+	s->origin = strndup(m->sid.p, m->sid.len);
+	if (s->user && s->origin)
+		s->generation = generation_new(&config);
+	if (s->generation)
+		submit(r);
+	else
 		request_fail(&r, CODE_UNAVAILABLE, NULL);
-		return;
-	}
-	(void)snprintf(depth, sizeof(depth), "%u", core->config->queue_depth);
-	(void)snprintf(history, sizeof(history), "%u", core->config->history_messages);
-	(void)snprintf(instance, sizeof(instance), "%" PRId64, core->instance);
-	params[0] = user_id(m->user);
-	params[1] = slice_str(r->conversation);
-	params[2] = or_null(s->client_id);
-	params[3] = slice_str(s->user_message);
-	params[4] = slice_str(s->assistant_message);
-	params[5] = slice_str(s->stream);
-	params[6] = slice_str(s->content);
-	params[7] = or_null(s->parent);
-	params[8] = or_null(s->model);
-	params[9] = or_null(s->options);
-	params[10] = slice_str(s->on_busy);
-	params[11] = slice_str(depth);
-	params[12] = slice_str(history);
-	params[13] = slice_str(instance);
-	params[14] = m->sid;
-	if (storage_call(core->plugins, PARLANCE_MESSAGE_SEND, params, 15,
-			 core->config->storage_timeout_ms, on_sent, r) != 0) {
-		generation_drop(&s->generation);
-		request_fail(&r, CODE_UNAVAILABLE, NULL);
-	}
 }
 
 /* Why a field is refused, NULL when it is not. */
