@@ -85,9 +85,6 @@ static const char *check_times(const struct json_object *claims, const struct cl
 	if (iat > now_ms + config->leeway_ms)
 		return "it was issued in the future (iat)";
 	result->expires_ms = exp < 0 ? 0 : exp + config->leeway_ms;
-	/* 0 stands for never. */
-	if (exp >= 0 && result->expires_ms == 0)
-		result->expires_ms = 1;
 	result->expired = exp >= 0 && now_ms >= result->expires_ms;
 	return NULL;
 }

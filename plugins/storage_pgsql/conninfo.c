@@ -185,9 +185,9 @@ static int join(char *lists[3], const struct addresses *addresses, size_t first)
 			return -1;
 		for (size_t i = 0; i < addresses->n; i++) {
 			const struct address *a = &addresses->list[(first + i) % addresses->n];
-			const char *text = which == 0 ? a->host : which == 1 ? a->hostaddr : a->port;
+			const char *const texts[] = { a->host, a->hostaddr, a->port };
 
-			fprintf(f, "%s%s", i ? "," : "", text);
+			fprintf(f, "%s%s", i ? "," : "", texts[which]);
 		}
 		if (fclose(f))
 			return -1;

@@ -70,18 +70,17 @@ static size_t group_size(const struct lane *lane)
 {
 	const struct node *node = lane->queue.next;
 	const struct request *request = (const struct request *)(const void *)node;
-	size_t n = 0, bytes = 0;
+	size_t n = 1, bytes = bytes_of(request);
 
 	if (goes_alone(request))
 		return 1;
-	while (node != &lane->queue && n < (uint64_t)lane->store->options->batch_max &&
-	       bytes < GROUP_BYTES_MAX) {
+	while ((node = node->next) != &lane->queue && bytes < GROUP_BYTES_MAX &&
+	       n < (uint64_t)lane->store->options->batch_max) {
 		request = (const struct request *)(const void *)node;
 		if (goes_alone(request))
 			break;
 		bytes += bytes_of(request);
 		n++;
-		node = node->next;
 	}
 	return n;
 }
@@ -110,6 +109,7 @@ static void append(struct link *link, struct group *group)
 void group_send(struct link *link)
 {
 	struct lane *lane = link->lane;
+	const struct request *first = (const struct request *)(const void *)lane->queue.next;
 	size_t n = group_size(lane);
 	struct group *group = calloc(1, sizeof(*group) + n * sizeof(group->members[0]));
 	bool ok = true;
@@ -119,9 +119,9 @@ void group_send(struct link *link)
 		return;
 	}
 	group->n = n;
+	group->alone = goes_alone(first);
 	for (size_t i = 0; i < n; i++)
 		group->members[i].request = lane_take(lane);
-	group->alone = goes_alone(group->members[0].request);
 	if (!link->groups)
 		link_await(link);
 	append(link, group);

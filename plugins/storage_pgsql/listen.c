@@ -170,8 +170,9 @@ void listener_tick(struct listener *l)
 	char sql[64];
 
 	if (l->probe_out || l->busy) {
-		link_break(link, "notifications do not come back for %d ms; if there is a pooler on "
-			   "the way, give listen_dsn a way round it", PROBE_INTERVAL_MS);
+		link_break(link,
+			   "notifications do not come back for %d ms; if there is a pooler on the "
+			   "way, give listen_dsn a way round it", PROBE_INTERVAL_MS);
 		return;
 	}
 	snprintf(sql, sizeof(sql), "NOTIFY %s", l->probe_channel);

@@ -127,8 +127,8 @@ static void take_error(struct link *link, const PGresult *result)
 	}
 	text_line(text, sizeof(text), message ? message : "");
 	if (strcmp(sqlstate, "42501") == 0)
-		link_break(link, "%s: %s: grant the user \"%.100s\" the role parlance_app", sqlstate,
-			   text, PQuser(link->pg));
+		link_break(link, "%s: %s: grant the user \"%.100s\" the role parlance_app",
+			   sqlstate, text, PQuser(link->pg));
 	else
 		link_break(link, "%.5s: %s", sqlstate, text);
 }

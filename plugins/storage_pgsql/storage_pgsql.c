@@ -20,10 +20,10 @@ enum {
 static const struct parlance_option option_table[] = {
 	{ "dsn", PARLANCE_OPTION_STRING, PARLANCE_OPTION_SECRET, OPT(dsn), "", 0, 4096, NULL, NULL,
 	  "DATABASE_URL",
-	  "Where the database is, as libpq's connection string or URI; what it leaves out comes from "
-	  "libpq's environment (PGHOST, PGDATABASE and so on)." },
-	{ "listen_dsn", PARLANCE_OPTION_STRING, PARLANCE_OPTION_SECRET, OPT(listen_dsn), "", 0, 4096,
-	  NULL, NULL, NULL,
+	  "Where the database is, as libpq's connection string or URI; what it leaves out comes "
+	  "from libpq's environment (PGHOST, PGDATABASE and so on)." },
+	{ "listen_dsn", PARLANCE_OPTION_STRING, PARLANCE_OPTION_SECRET, OPT(listen_dsn), "", 0,
+	  4096, NULL, NULL, NULL,
 	  "The same for the connection that listens, when dsn leads to a pooler; empty: dsn." },
 	{ "password_file", PARLANCE_OPTION_STRING, PARLANCE_OPTION_RELOADABLE, OPT(password_file),
 	  "", 0, 4096, NULL, NULL, NULL,
@@ -34,12 +34,12 @@ static const struct parlance_option option_table[] = {
 	  "An attempt to connect that takes longer is given up." },
 	{ "statement_timeout_ms", PARLANCE_OPTION_INT, 0, OPT(statement_timeout_ms), "15000", 100,
 	  3600000, MS, NULL, NULL,
-	  "The server gives up a statement that takes longer; a server that says nothing for 2 s more "
-	  "is given up by us." },
+	  "The server gives up a statement that takes longer; a server that says nothing for 2 s "
+	  "more is given up by us." },
 	{ "tcp_user_timeout_ms", PARLANCE_OPTION_INT, 0, OPT(tcp_user_timeout_ms), "15000", 0,
 	  3600000, MS, NULL, NULL,
-	  "Sent data may stay unacknowledged for so long before a TCP connection counts as broken; 0: "
-	  "the system's default." },
+	  "Sent data may stay unacknowledged for so long before a TCP connection counts as broken; "
+	  "0: the system's default." },
 	{ "reconnect_min_ms", PARLANCE_OPTION_INT, PARLANCE_OPTION_RELOADABLE,
 	  OPT(reconnect_min_ms), "100", 1, 60000, MS, NULL, NULL,
 	  "The longest wait before the first attempt to connect again; it doubles each time." },
@@ -195,8 +195,10 @@ static int check_options(const struct options *options, char *err, size_t err_si
 
 	if (name) {
 		/* libpq's own message may quote the password. */
-		snprintf(err, err_size, "%s is not a connection string as libpq reads it: write it as "
-			 "postgresql://user@host/database or as host=… dbname=… user=…", name);
+		snprintf(err, err_size,
+			 "%s is not a connection string as libpq reads it: write it as "
+			 "postgresql://USER@HOST/DATABASE or as host=HOST dbname=DATABASE "
+			 "user=USER", name);
 		return -1;
 	}
 	if (options->reconnect_min_ms > options->reconnect_max_ms) {
