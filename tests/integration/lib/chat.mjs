@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+// Copyright the Parlance authors
+//
+// The daemon with all it needs: a PostgreSQL of its own, a fake AI service, tokens, and tabs, which
+// are unmodified socket.io-client sockets that remember what they heard. The environment names the
+// programs: PARLANCED, PARLANCECTL, PLUGINS (the folder of the plugins) and MOCKAI.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { io } from 'socket.io-client';
+import { validate, validateAck } from './contract.mjs';
+import { Program, programOf } from './program.mjs';
+import { Recorder } from './recorder.mjs';
+import { PATIENCE, event, within } from './util.mjs';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+export const SECRET = randomBytes(32).toString('hex');
+
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+// A token as auth_jwt wants it; header, claims, secret and alg (HS256, HS384, HS512) may be changed.
+export function token(user, { claims = {}, header = {}, secret = SECRET } = {}) {
+	const now = Math.floor(Date.now() / 1000);
+	const head = { alg: 'HS256', typ: 'JWT', ...header };
+	const body = { userId: user, iat: now, exp: now + 3600, ...claims };
+	const signed = `${base64url(head)}.${base64url(body)}`;
+	const hash = `sha${head.alg.slice(2)}`.replace(/^sha(?!256|384|512).*/, 'sha256');
+	return `${signed}.${createHmac(hash, secret).update(signed).digest('base64url')}`;
+}
+
+// A PostgreSQL of its own, migrated, that can be killed and started again.
+export class Database {
+	#folder;
+
+	static async start({ migrate = true, settings = ['fsync=off', 'max_connections=200'] } = {}) {
+		const database = new Database();
+		database.#folder = mkdtempSync(join(tmpdir(), 'parlance-pg-'));
+		database.settings = settings;
+		await database.up();
+		if (migrate) await database.migrate();
+		return database;
+	}
+
+	async #control(action, ...args) {
+		const script = join(root, 'contrib/private-postgres');
+		const { stdout } = await run(script, [action, this.#folder, ...args]);
+		return stdout.trim();
+	}
+
+	async up() {
+		this.url = await this.#control('start', ...this.settings);
+	}
+
+	// As a power cut would end it.
+	async kill() {
+		await this.#control('kill');
+	}
+
+	async migrate() {
+		await run(programOf('PARLANCECTL'), [
+			'migrate',
+			'-d',
+			this.url,
+			'--dir',
+			join(root, 'sql'),
+		]);
+	}
+
+	// The rows of a query, as arrays of text.
+	async sql(query) {
+		const { stdout } = await run('psql', [
+			this.url,
+			...['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-F', '\x1f', '-R', '\x1e'],
+			...['-c', query],
+		]);
+		const text = stdout.replace(/\n$/, '');
+		return text ? text.split('\x1e').map((row) => row.split('\x1f')) : [];
+	}
+
+	async stop() {
+		await this.#control('stop');
+		rmSync(this.#folder, { recursive: true, force: true });
+	}
+}
+
+// The fake AI service. Its behaviour is asked for by [[mock-…]] in a message; see tests/tools/mockai.c.
+export class Service extends Program {
+	static async start() {
+		const service = new Service();
+		const [match] = await service.run(
+			programOf('MOCKAI'),
+			['-p', '0'],
+			{ stdio: ['ignore', 'pipe', 'pipe'] },
+			[/^(\d+)$/],
+		);
+		service.url = `http://127.0.0.1:${match[1]}/v1`;
+		return service;
+	}
+
+	async stats() {
+		const answer = await fetch(new URL('/stats', this.url));
+		return answer.text();
+	}
+}
+
+export class Daemon extends Program {
+	// set: options; service: null for the demo provider.
+	static async start({ database, service = null, set = {}, env = {} }) {
+		const daemon = new Daemon();
+		const provider = service ? 'provider_openai' : 'provider_demo';
+		const options = {
+			'listener.main.address': '127.0.0.1:0',
+			'plugins.directory': process.env.PLUGINS,
+			'plugins.load': `auth_jwt, storage_pgsql, ${provider}`,
+			'log.level': 'debug',
+			'log.format': 'kv',
+			...(service ? { 'provider_openai.base_url': service.url } : {}),
+			...set,
+		};
+		const args = ['-c', '/dev/null'];
+		for (const [key, value] of Object.entries(options)) args.push('-o', `${key}=${value}`);
+		const [match] = await daemon.run(
+			programOf('PARLANCED'),
+			args,
+			{
+				env: {
+					...process.env,
+					JWT_ACCESS_SECRET: SECRET,
+					DATABASE_URL: database.url,
+					...env,
+				},
+				stdio: ['ignore', 'pipe', 'pipe'],
+			},
+			[/listener: listening .*port=(\d+)/, /chat: registered in the database/],
+		);
+		daemon.port = Number(match[1]);
+		daemon.url = `http://127.0.0.1:${daemon.port}`;
+		return daemon;
+	}
+}
+
+// A tab: a socket.io-client, and everything it has heard, which is checked against the contract.
+export class Tab {
+	heard = []; // { name, data, at }
+	#waiters = new Set();
+
+	// auth: beside the token. options: of io(). expectError: resolve with the connect_error.
+	static async open(daemon, user, { auth = {}, options = {}, ready = true } = {}) {
+		const tab = new Tab();
+		tab.user = user;
+		tab.socket = io(daemon.url, {
+			auth: { token: token(user), ...auth },
+			forceNew: true,
+			reconnection: false,
+			...options,
+		});
+		tab.socket.onAny((name, ...args) => {
+			const entry = { name, data: args[0], at: performance.now() };
+			try {
+				assert.equal(args.length, 1, `${name} carries ${args.length} arguments`);
+				validate(name, args[0]);
+			} catch (error) {
+				tab.failure ??= error;
+			}
+			tab.heard.push(entry);
+			for (const waiter of [...tab.#waiters]) waiter(entry);
+		});
+		if (ready) {
+			const refused = new Promise((_, reject) => {
+				tab.socket.once('connect_error', reject);
+			});
+			await Promise.race([tab.next('session:ready'), refused]);
+		}
+		return tab;
+	}
+
+	check() {
+		if (this.failure) throw this.failure;
+	}
+
+	// The data of all events with this name that it has heard.
+	all(name, accept = () => true) {
+		this.check();
+		return this.heard.filter((e) => e.name === name && accept(e.data)).map((e) => e.data);
+	}
+
+	names() {
+		this.check();
+		return this.heard.map((e) => e.name);
+	}
+
+	// The first event with this name, heard already or still to come, that is accepted.
+	async next(name, accept = () => true, ms = PATIENCE) {
+		const old = this.heard.find((e) => e.name === name && accept(e.data));
+		if (old) {
+			this.check();
+			return old.data;
+		}
+		let waiter;
+		const entry = new Promise((done) => {
+			waiter = (e) => {
+				if (e.name === name && accept(e.data)) done(e);
+			};
+			this.#waiters.add(waiter);
+		});
+		try {
+			const { data } = await within(entry, ms, `${name} for ${this.user}`);
+			this.check();
+			return data;
+		} finally {
+			this.#waiters.delete(waiter);
+		}
+	}
+
+	forget() {
+		this.heard.length = 0;
+	}
+
+	// Emits and returns the acknowledgement.
+	async ask(name, ...args) {
+		const ack = await within(
+			this.socket.emitWithAck(name, ...args),
+			PATIENCE,
+			`the acknowledgement of ${name}`,
+		);
+		validateAck(name, ack);
+		this.check();
+		return ack;
+	}
+
+	// As ask, for what must succeed.
+	async ok(name, ...args) {
+		const ack = await this.ask(name, ...args);
+		assert.equal(ack.ok, true, `${name}: ${JSON.stringify(ack.error)}`);
+		return ack;
+	}
+
+	// As ask, for what must be refused with this code.
+	async refused(code, name, ...args) {
+		const ack = await this.ask(name, ...args);
+		assert.equal(ack.ok, false, `${name} was not refused`);
+		assert.equal(ack.error.code, code);
+		return ack.error;
+	}
+
+	emit(name, ...args) {
+		this.socket.emit(name, ...args);
+	}
+
+	// Everything that was sent to this tab before now has arrived when this returns: answers come in
+	// order.
+	async settled() {
+		await this.ok('ping');
+		this.check();
+	}
+
+	async create(fields = {}) {
+		const { conversation } = await this.ok('conversation:create', fields);
+		return conversation.id;
+	}
+
+	async join(id) {
+		return this.ok('join:conversation', id);
+	}
+
+	// Sends a message and waits for its closing event; returns { ack, closing, data }.
+	async turn(conversationId, content, more = {}, ms = 30000) {
+		const ack = await this.ok('message:send', { conversationId, content, ...more });
+		const mine = (d) => d.streamId === ack.streamId;
+		const closed = await Promise.race([
+			this.next('message:complete', mine, ms).then((data) => ['message:complete', data]),
+			this.next('message:error', mine, ms).then((data) => ['message:error', data]),
+		]);
+		return { ack, closing: closed[0], data: closed[1] };
+	}
+
+	async close() {
+		if (!this.socket.connected) {
+			this.socket.disconnect();
+			return;
+		}
+		const gone = event(this.socket, 'disconnect');
+		this.socket.disconnect();
+		await gone;
+	}
+}
+
+// A daemon with database and service for a whole file or group. record: with a recorder before the
+// service.
+export function chatFor({ before, after }, { service = true, record = false, set = {} } = {}) {
+	const chat = { tabs: [] };
+
+	before(async () => {
+		chat.database = await Database.start();
+		if (service) chat.service = await Service.start();
+		if (record) chat.recorder = await Recorder.start(chat.service);
+		chat.daemon = await Daemon.start({
+			database: chat.database,
+			service: chat.recorder ?? chat.service,
+			set,
+		});
+	});
+	after(async () => {
+		for (const tab of chat.tabs) await tab.close();
+		await chat.daemon?.stop();
+		await chat.recorder?.kill();
+		await chat.service?.kill();
+		await chat.database?.stop();
+	});
+	// Users are new for each case, so that cases do not hear each other.
+	chat.user = (name) => `${name}-${randomUUID().slice(0, 8)}`;
+	chat.open = async (user, options) => {
+		const tab = await Tab.open(chat.daemon, user, options);
+		chat.tabs.push(tab);
+		return tab;
+	};
+	return chat;
+}
