@@ -175,7 +175,7 @@ void pg_server_init(struct pg_server *server)
 	*server = (struct pg_server){ .pid = 0 };
 	if (!pg_server_installed())
 		die("PostgreSQL's server is not installed");
-	snprintf(server->folder, sizeof(server->folder), "%s/parlance-pg-XXXXXX",
+	snprintf(server->folder, sizeof(server->folder), "%s/parlance-unit-pg-XXXXXX",
 		 tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(server->folder))
 		die("%s: %s", server->folder, strerror(errno));
@@ -247,7 +247,7 @@ void pg_server_free(struct pg_server *server)
 	pid_t pid;
 
 	pg_server_stop(server, SIGQUIT);
-	if (!strstr(server->folder, "/parlance-pg-"))
+	if (!strstr(server->folder, "/parlance-unit-pg-"))
 		return;
 	pid = fork();
 	if (pid == 0) {
