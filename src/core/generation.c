@@ -439,7 +439,9 @@ static void on_begun(void *arg, const struct storage_answer *answer)
 			return;
 		}
 		if (!slice_is(field_text(g->core, json, "code"), "BUSY")) {
-			let_go(g); /* somebody else has ended it, and the feed says so */
+			/* Somebody else has ended it; or it is ours since an answer that was
+			 * lost, and must not run for ever. */
+			generation_abandon(g);
 			return;
 		}
 	}
