@@ -1122,13 +1122,13 @@ export interface ServerToClientEvents {
 	"message:snapshot": (payload: MessageSnapshotEvent) => void;
 	/**
 	 * An answer is whole, or was stopped.
-	 * To: All sockets that have joined the conversation.
+	 * To: All sockets that have joined the conversation, and the one that sent the message.
 	 */
 	"message:complete": (payload: MessageCompleteEvent) => void;
 	/**
 	 * An answer failed or broke off: PROVIDER_ERROR, PROVIDER_TIMEOUT, INTERRUPTED or
 	 * INTERNAL. The socket that sent the message also gets error.
-	 * To: All sockets that have joined the conversation.
+	 * To: All sockets that have joined the conversation, and the one that sent the message.
 	 */
 	"message:error": (payload: MessageErrorEvent) => void;
 	/**

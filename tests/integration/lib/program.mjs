@@ -66,7 +66,7 @@ export class Program {
 			throw new Error(`${error.message}; its last words:\n${this.#stderr.slice(-4000)}`);
 		});
 		if (!Array.isArray(outcome))
-			throw new Error(`${command} did not start: ${this.#describe(outcome)}`);
+			throw new Error(`the server did not start: ${this.#describe(outcome)}`);
 		return outcome;
 	}
 
