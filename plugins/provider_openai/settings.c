@@ -182,16 +182,17 @@ static int set_headers(struct settings *s, const struct openai_options *options,
 
 static int add_model(struct settings *s, const char *model)
 {
+	char *copy;
 	size_t i;
 
 	for (i = 0; i < s->n_models; i++) {
-		if (strcmp(s->models[i], model) == 0)
+		if (s->models[i] && strcmp(s->models[i], model) == 0)
 			return 0;
 	}
-	s->models[s->n_models] = strdup(model);
-	if (!s->models[s->n_models])
+	copy = strdup(model);
+	if (!copy)
 		return -1;
-	s->n_models++;
+	s->models[s->n_models++] = copy;
 	return 0;
 }
 
