@@ -199,7 +199,8 @@ CREATE TABLE parlance.instance (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	host text,
 	pid integer,
-	advertise text,
+	advertise text, -- where the other instances reach it; null: nowhere
+	watches boolean NOT NULL DEFAULT false, -- it wants to hear of presence
 	started_at timestamptz NOT NULL DEFAULT now(),
 	expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 100);
@@ -210,6 +211,7 @@ CREATE TABLE parlance.generation (
 	conversation uuid NOT NULL,
 	instance bigint NOT NULL,
 	running boolean NOT NULL,
+	stop boolean NOT NULL DEFAULT false, -- somebody elsewhere wants it to end
 	place bigint NOT NULL, -- those that wait: the lowest is next
 	stream uuid NOT NULL,
 	model text,

@@ -45,18 +45,15 @@ $function$;
 
 -- ---- reading ----
 
-CREATE FUNCTION parlance.session_open(p_user text) RETURNS json
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
-DECLARE
-	v_room uuid := parlance.user_room(p_user);
+-- The answer that runs in a conversation, or null.
+CREATE FUNCTION parlance.stream_json(p_conversation uuid) RETURNS text
+LANGUAGE plpgsql STABLE AS $function$
 BEGIN
-	RETURN json_build_object('ok', true, 'room', v_room,
-		'seq', coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = v_room), 0),
-		'streams', coalesce((SELECT json_agg(json_build_object('conversationId', g.conversation,
-				'streamId', g.stream) ORDER BY g.message)
-			FROM parlance.participant p
-			JOIN parlance.generation g ON g.conversation = p.conversation AND g.running
-			WHERE p.user_id = p_user), '[]'));
+	RETURN (SELECT concat('{"streamId":"', g.stream, '","assistantMessageId":"', g.message, '"',
+			',"messageId":' || to_json(u.client_id)::text, '}')
+		FROM parlance.generation g LEFT JOIN parlance.message a ON a.id = g.message
+		LEFT JOIN parlance.message u ON u.id = a.parent
+		WHERE g.conversation = p_conversation AND g.running);
 END
 $function$;
 
@@ -93,8 +90,7 @@ BEGIN
 				WHERE m.conversation = p_conversation AND m.ord > p_since
 				ORDER BY m.ord LIMIT 200) AS s;
 	END IF;
-	SELECT concat('{"streamId":"', g.stream, '","assistantMessageId":"', g.message, '"}') INTO v_stream
-		FROM parlance.generation g WHERE g.conversation = p_conversation AND g.running;
+	v_stream := parlance.stream_json(p_conversation);
 	RETURN json_build_object('ok', true, 'role', v_role,
 		'seq', coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = p_conversation), 0),
 		'ack', concat('{"ok":true,"conversation":', parlance.conversation_json(c),
@@ -304,17 +300,16 @@ BEGIN
 END
 $function$;
 
-CREATE FUNCTION parlance.feed_replay(p_room uuid, p_after bigint, p_limit integer) RETURNS json
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+-- The events of a room after one, in order, without a hole: those that the log has, up to the limits.
+CREATE FUNCTION parlance.feed_events(p_room uuid, p_after bigint, p_limit integer) RETURNS text[]
+LANGUAGE plpgsql STABLE AS $function$
 DECLARE
 	e parlance.event;
-	v_head bigint := coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = p_room), 0);
-	v_after bigint := greatest(coalesce(p_after, 0), 0);
-	v_next bigint := v_after;
-	v_events text[];
+	v_next bigint := p_after;
+	v_events text[] := '{}';
 	v_bytes bigint := 0;
 BEGIN
-	FOR e IN SELECT * FROM parlance.event s WHERE s.room = p_room AND s.seq > v_after
+	FOR e IN SELECT * FROM parlance.event s WHERE s.room = p_room AND s.seq > p_after
 			ORDER BY s.seq LIMIT least(greatest(coalesce(p_limit, 500), 1), 1000) LOOP
 		EXIT WHEN e.seq <> v_next + 1 OR v_bytes > 1048576;
 		v_next := e.seq;
@@ -323,9 +318,20 @@ BEGIN
 				THEN parlance.event_body(e.type, e.conversation, e.ref) ELSE e.body::text END);
 		v_bytes := v_bytes + octet_length(v_events[cardinality(v_events)]);
 	END LOOP;
+	RETURN v_events;
+END
+$function$;
+
+CREATE FUNCTION parlance.feed_replay(p_room uuid, p_after bigint, p_limit integer) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_head bigint := coalesce((SELECT r.seq FROM parlance.room r WHERE r.id = p_room), 0);
+	v_after bigint := greatest(coalesce(p_after, 0), 0);
+	v_events text[] := parlance.feed_events(p_room, v_after, p_limit);
+BEGIN
 	RETURN json_build_object('ok', true,
 		'events', concat('[', array_to_string(v_events, ','), ']')::json,
-		'head', v_head, 'pruned', v_head > v_after AND v_next = v_after);
+		'head', v_head, 'pruned', v_head > v_after AND cardinality(v_events) = 0);
 END
 $function$;
 

@@ -52,16 +52,25 @@ BEGIN
 END
 $function$;
 
-CREATE FUNCTION parlance.message_stop(p_user text, p_conversation uuid, p_stream uuid) RETURNS json
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+-- Those of other instances are marked, and these instances are told to look.
+CREATE FUNCTION parlance.message_stop(p_user text, p_conversation uuid, p_stream uuid, p_instance bigint)
+RETURNS json LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $function$
 DECLARE
 	v_role text := parlance.role_of(p_user, p_conversation);
+	v_instance bigint;
 BEGIN
 	IF v_role IS NULL THEN
 		RETURN parlance.refusal('NOT_FOUND');
 	ELSIF v_role = 'viewer' THEN
 		RETURN parlance.refusal('FORBIDDEN');
 	END IF;
+	FOR v_instance IN UPDATE parlance.generation g SET stop = true
+			WHERE g.conversation = p_conversation AND (p_stream IS NULL OR g.stream = p_stream)
+				AND g.instance IS DISTINCT FROM p_instance
+			RETURNING g.instance LOOP
+		PERFORM pg_notify('parlance_i_' || v_instance, '{"f":0,"m":[["b"]]}');
+	END LOOP;
 	RETURN json_build_object('ok', true, 'streams', coalesce((
 		SELECT json_agg(json_build_object('streamId', g.stream, 'assistantMessageId', g.message,
 			'instance', g.instance) ORDER BY g.running DESC, g.place)

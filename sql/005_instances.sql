@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Copyright the Parlance authors
 --
--- Instances and their leases, maintenance, and the grants of the roles.
+-- Instances and their leases, and maintenance.
 
 BEGIN;
 SET LOCAL lock_timeout = '10s';
@@ -16,7 +16,9 @@ END IF;
 
 -- ---- leases ----
 
--- Times are those of the database: clock_timestamp(), since now() is the start of a whole group.
+-- Times are those of the database: clock_timestamp(), since now() is the start of a whole group. A lease
+-- lasts 6 s and is renewed every 2 s, and the others look every 2 s or so: an instance that dies is found
+-- within 10 s.
 
 CREATE FUNCTION parlance.instance_register(p_host text, p_pid integer, p_advertise text) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
@@ -24,16 +26,29 @@ DECLARE
 	v_id bigint;
 BEGIN
 	INSERT INTO parlance.instance (host, pid, advertise, expires_at)
-		VALUES (p_host, p_pid, p_advertise, clock_timestamp() + interval '10 s') RETURNING id INTO v_id;
-	RETURN json_build_object('ok', true, 'id', v_id);
+		VALUES (p_host, p_pid, nullif(p_advertise, ''), clock_timestamp() + interval '6 s')
+		RETURNING id INTO v_id;
+	RETURN json_build_object('ok', true, 'id', v_id,
+		'secret', (SELECT c.secret FROM parlance.cluster c));
 END
 $function$;
 
-CREATE FUNCTION parlance.instance_beat(p_id bigint) RETURNS json
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+-- p_watches: tabs of this instance want to hear of presence. stops: its answers that somebody elsewhere wants
+-- to end.
+CREATE FUNCTION parlance.instance_beat(p_id bigint, p_watches boolean) RETURNS json
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $function$
 BEGIN
-	UPDATE parlance.instance i SET expires_at = clock_timestamp() + interval '10 s' WHERE i.id = p_id;
-	RETURN json_build_object('ok', FOUND);
+	UPDATE parlance.instance i SET expires_at = clock_timestamp() + interval '6 s',
+		watches = coalesce(p_watches, false) WHERE i.id = p_id;
+	IF NOT FOUND THEN
+		RETURN json_build_object('ok', false);
+	END IF;
+	RETURN json_build_object('ok', true, 'epoch', parlance.epoch(),
+		'instances', (SELECT coalesce(json_agg(json_build_object('id', i.id, 'address', i.advertise)
+				ORDER BY i.id), '[]') FROM parlance.instance i WHERE i.id <> p_id),
+		'stops', (SELECT coalesce(json_agg(g.message), '[]') FROM parlance.generation g
+			WHERE g.instance = p_id AND g.stop));
 END
 $function$;
 
@@ -44,6 +59,7 @@ LANGUAGE plpgsql AS $function$
 DECLARE
 	g record;
 	v_ended integer := 0;
+	v_users text[];
 BEGIN
 	FOR g IN SELECT s.message, s.conversation FROM parlance.generation s WHERE s.instance = p_id
 			ORDER BY s.conversation, s.message LOOP
@@ -56,6 +72,9 @@ BEGIN
 		END IF;
 	END LOOP;
 	DELETE FROM parlance.instance i WHERE i.id = p_id;
+	v_users := ARRAY(SELECT DISTINCT p.user_id FROM parlance.presence p WHERE p.instance = p_id);
+	DELETE FROM parlance.presence p WHERE p.instance = p_id;
+	PERFORM parlance.presence_tell(v_users);
 	RETURN v_ended;
 END
 $function$;
@@ -67,7 +86,8 @@ BEGIN
 END
 $function$;
 
--- Instances whose lease ran out, and generations that belong to none (a send that came while its
+-- Who calls this was able to renew his own lease for as long as one lasts: then those who did not could have
+-- (while the server is down nobody can). Instances whose lease ran out, and generations that belong to none (a send that came while its
 -- instance was reaped).
 CREATE FUNCTION parlance.instance_reap() RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
@@ -171,43 +191,7 @@ BEGIN
 END
 $function$;
 
--- ---- roles ----
-
--- Grants to the roles of roles.sql, those of them that exist. A migration that adds a function for the
--- daemon replaces this list, and calls it.
-CREATE FUNCTION parlance.grant_roles() RETURNS void
-LANGUAGE plpgsql AS $function$
-DECLARE
-	v_role text;
-	v_function regprocedure;
-BEGIN
-	FOR v_role IN SELECT r.rolname FROM pg_catalog.pg_roles r
-			WHERE r.rolname IN ('parlance_app', 'parlance_ctl') LOOP
-		EXECUTE format('GRANT USAGE ON SCHEMA parlance TO %I', v_role);
-		EXECUTE format('GRANT SELECT ON parlance.schema_version TO %I', v_role);
-		FOR v_function IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
-				WHERE p.pronamespace = 'parlance'::regnamespace AND p.proname = ANY (CASE v_role
-					WHEN 'parlance_app' THEN ARRAY['session_open', 'conversation_join',
-						'conversation_access', 'conversation_list', 'conversation_create',
-						'conversation_update', 'conversation_delete', 'conversation_share',
-						'conversation_unshare', 'conversation_view', 'message_list',
-						'message_send', 'message_stop', 'generation_begin',
-						'generation_finish', 'generation_parts', 'feed_heads', 'feed_replay',
-						'instance_register', 'instance_beat', 'instance_retire',
-						'instance_reap', 'maintain']
-					ELSE ARRAY['instance_reap', 'maintain'] END) LOOP
-			EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_function, v_role);
-		END LOOP;
-	END LOOP;
-	IF to_regrole('parlance_ctl') IS NOT NULL THEN
-		GRANT SELECT ON parlance.room, parlance.instance, parlance.generation TO parlance_ctl;
-	END IF;
-END
-$function$;
-
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA parlance FROM PUBLIC;
-PERFORM parlance.grant_roles();
-PERFORM parlance.maintain();
 
 END
 $migration$;

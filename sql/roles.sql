@@ -10,7 +10,9 @@
 --
 -- parlance_owner owns the schema; grant it to whoever runs migrations. parlance_app is for parlanced: it may
 -- call the functions of README.md, and nothing else. parlance_ctl is for people and monitoring: it reads
--- the tables that hold nothing of what was said, and may call maintain() and instance_reap(). Without
+-- the tables that hold nothing of what was said, and may call maintain(), instance_reap() and
+-- disconnect_user(). parlance_publisher is for your application: it may publish events to users and
+-- conversations, end a user's connections, and ask who is online. Without
 -- roles, one user owns and does all.
 --
 -- NOTIFY and LISTEN know no rights: whoever can connect can read and forge events. So only these roles
@@ -26,7 +28,8 @@ DECLARE
 	v_object record;
 BEGIN
 	PERFORM pg_advisory_xact_lock(5792036405591827301);
-	FOREACH v_role IN ARRAY ARRAY['parlance_owner', 'parlance_app', 'parlance_ctl'] LOOP
+	FOREACH v_role IN ARRAY ARRAY['parlance_owner', 'parlance_app', 'parlance_ctl',
+			'parlance_publisher'] LOOP
 		IF to_regrole(v_role) IS NULL THEN
 			EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', v_role);
 		END IF;

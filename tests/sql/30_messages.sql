@@ -33,16 +33,17 @@ SELECT t.is(t.send('ann', 1, 1, p_client => 'k1')->>'prompt', r->>'prompt', 'the
 SELECT t.is(coalesce(d.r->>'prompt', '-'), '-', 'not for another call with its client''s id') FROM t.d;
 SELECT t.is(coalesce(t.send('ann', 1, 1, p_client => 'k1', p_instance => 9)->>'prompt', '-'), '-', 'nor for another instance');
 SELECT t.is((SELECT count(*)::text FROM parlance.message), '2', 'duplicates write nothing');
-SELECT t.is(parlance.session_open('ann')::text, '{"ok" : true, "room" : "' || t.room('ann') || '", "seq" : ' || t.head(t.room('ann')) || ', "streams" : [{"conversationId" : "' || t.c(1)
-	|| '", "streamId" : "' || t.s(1) || '"}]}', 'session_open');
-SELECT t.is(parlance.session_open('new')->>'seq', '0', 'session_open of someone new');
+SELECT t.is(parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)::text, '{"ok":true,"room":"' || t.room('ann') || '","seq":' || t.head(t.room('ann'))
+	|| ',"epoch":"' || parlance.epoch() || '","socket":"' || left(translate(encode(sha256('pid ann'), 'base64'), '+/', '-_'), 22)
+	|| '","recovered":false,"streams":[{"conversationId" : "' || t.c(1) || '", "streamId" : "' || t.s(1) || '"}]}', 'session_open');
+SELECT t.is(parlance.session_open('new', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)->>'seq', '0', 'session_open of someone new');
 
 SELECT t.is(parlance.generation_parts(1, ARRAY[t.a(1), t.a(1), t.a(9), t.a(1)], '{0,3,0,3}', ARRAY['aé', 'b€', 'x', 'zzz'])::text,
 	'{"ok" : true, "fenced" : ["' || t.a(9) || '"]}', 'parts: what is not ours is fenced');
 SELECT t.is(parlance.generation_parts(2, ARRAY[t.a(1)], '{7}', ARRAY['evil'])->>'fenced', '["' || t.a(1) || '"]', 'parts of another instance are fenced');
 SELECT t.is(parlance.generation_parts(1, ARRAY[t.a(1)], '{3}', ARRAY['other'])->>'fenced', '[]', 'a part again');
 SELECT t.is(parlance.conversation_join('eve', t.c(1), 0)->'ack'->'messages'->1->>'content', 'aéb€', 'join sees the parts, the first of each');
-SELECT t.is(parlance.conversation_join('eve', t.c(1), 1)->'ack'->>'activeStream', '{"streamId":"' || t.s(1) || '","assistantMessageId":"' || t.a(1) || '"}', 'join: the active stream');
+SELECT t.is(parlance.conversation_join('eve', t.c(1), 1)->'ack'->>'activeStream', '{"streamId":"' || t.s(1) || '","assistantMessageId":"' || t.a(1) || '","messageId":"k1"}', 'join: the active stream');
 SELECT t.is(t.keys(parlance.conversation_join('eve', t.c(1), NULL)->'ack'), 'ok conversation lastSeq activeStream', 'join without since: no messages');
 SELECT t.is((parlance.conversation_join('eve', t.c(1), NULL)->>'role') || (parlance.conversation_join('eve', t.c(1), NULL)->>'seq')
 	|| (parlance.conversation_join('eve', t.c(1), NULL)->'ack'->>'lastSeq'), 'viewer' || t.head(t.c(1)) || '2', 'join: role, seq, lastSeq');
@@ -98,11 +99,11 @@ SELECT t.is(t.send('ann', 2, 12)->'ack'->>'position', '2', 'queue: the second');
 SELECT t.is(t.code(t.send('ann', 2, 13)), 'BUSY', 'queue: full');
 SELECT t.is((r->>'state') || (r->'ack'->>'position'), 'queued1', 'interrupt: in front') FROM t.send('ann', 2, 14, 'interrupt') r;
 SELECT t.is(t.code(t.send('ann', 2, 15, 'interrupt')), 'BUSY', 'interrupt: one beyond the queue');
-SELECT t.is((SELECT string_agg(x->>'assistantMessageId', ',') FROM json_array_elements(parlance.message_stop('ann', t.c(2), NULL)->'streams') x),
+SELECT t.is((SELECT string_agg(x->>'assistantMessageId', ',') FROM json_array_elements(parlance.message_stop('ann', t.c(2), NULL, 1)->'streams') x),
 	concat_ws(',', t.a(10), t.a(14), t.a(11), t.a(12)), 'stop: the running one first, then in their order');
-SELECT t.is(parlance.message_stop('ann', t.c(2), t.s(11))::text, '{"ok" : true, "streams" : [{"streamId" : "' || t.s(11) || '", "assistantMessageId" : "' || t.a(11) || '", "instance" : 1}]}', 'stop of one');
-SELECT t.is(parlance.message_stop('ann', t.c(2), t.s(99))->>'streams', '[]', 'stop of none');
-SELECT t.is(t.code(parlance.message_stop('eve', t.c(1), NULL)) || t.code(parlance.message_stop('bob', t.c(1), NULL)), 'FORBIDDENNOT_FOUND', 'stop by a viewer, by a stranger');
+SELECT t.is(parlance.message_stop('ann', t.c(2), t.s(11), 1)::text, '{"ok" : true, "streams" : [{"streamId" : "' || t.s(11) || '", "assistantMessageId" : "' || t.a(11) || '", "instance" : 1}]}', 'stop of one');
+SELECT t.is(parlance.message_stop('ann', t.c(2), t.s(99), 1)->>'streams', '[]', 'stop of none');
+SELECT t.is(t.code(parlance.message_stop('eve', t.c(1), NULL, 1)) || t.code(parlance.message_stop('bob', t.c(1), NULL, 1)), 'FORBIDDENNOT_FOUND', 'stop by a viewer, by a stranger');
 SELECT t.is(t.code(parlance.generation_begin(t.a(14), 1, 9)), 'BUSY', 'begin while another runs');
 SELECT t.is(parlance.generation_parts(1, ARRAY[t.a(14)], '{0}', '{x}')->>'fenced', '["' || t.a(14) || '"]', 'parts of one that waits are fenced');
 SELECT t.is(t.code(t.finish(10, p_status => 'stopped', p_content => 'part')), 'ok', 'the running one is stopped');
@@ -118,7 +119,7 @@ SELECT t.is(t.code(parlance.generation_begin(t.a(11), 1, 9)), 'NOT_FOUND', 'whic
 
 -- leases
 SELECT t.is(t.instance()::text, '2', 'another instance');
-SELECT t.is(parlance.instance_beat(1)::text || parlance.instance_beat(77)::text, '{"ok" : true}{"ok" : false}', 'beat');
+SELECT t.is((parlance.instance_beat(1, false)->>'ok') || (parlance.instance_beat(77, false)->>'ok'), 'truefalse', 'beat');
 SELECT t.is(parlance.instance_reap()::text, '{"ok" : true, "instances" : 0, "interrupted" : 0}', 'nothing to reap');
 SELECT t.is(parlance.generation_parts(1, ARRAY[t.a(14)], '{0}', '{"so far"}')->>'fenced', '[]', 'a part');
 UPDATE parlance.instance SET expires_at = now() - interval '1 s' WHERE id = 1;
@@ -126,7 +127,7 @@ SELECT t.is(parlance.instance_reap()::text, '{"ok" : true, "instances" : 1, "int
 SELECT t.is((SELECT string_agg(status || ':' || content, ',' ORDER BY ord) FROM parlance.message WHERE id IN (t.a(12), t.a(14))), 'interrupted:,interrupted:so far', 'reap: interrupted, with the parts');
 SELECT t.is(t.code(t.finish(14)), 'FENCED', 'the reaped one cannot finish');
 SELECT t.is(parlance.generation_parts(1, ARRAY[t.a(14)], '{6}', '{x}')->>'fenced', '["' || t.a(14) || '"]', 'nor write');
-SELECT t.is(parlance.instance_beat(1)->>'ok', 'false', 'nor beat');
+SELECT t.is(parlance.instance_beat(1, false)->>'ok', 'false', 'nor beat');
 SELECT t.is(t.code(t.send('ann', 2, 20)), 'UNAVAILABLE', 'nor send');
 SELECT t.is(t.send('ann', 2, 20, p_instance => 2)->>'state', 'run', 'another can');
 SELECT t.is(parlance.instance_retire(2)::text, '{"ok" : true, "interrupted" : 1}', 'retire');

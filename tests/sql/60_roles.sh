@@ -7,7 +7,7 @@
 
 sql -f "$SQL/roles.sql" && sql -f "$SQL/roles.sql"
 is $? 0 'roles.sql, twice'
-sql -c 'CREATE ROLE chat LOGIN IN ROLE parlance_app' -c 'CREATE ROLE ops LOGIN IN ROLE parlance_ctl' \
+sql -c 'CREATE ROLE chat LOGIN IN ROLE parlance_app' -c 'CREATE ROLE ops LOGIN IN ROLE parlance_ctl' -c 'CREATE ROLE web LOGIN IN ROLE parlance_publisher' \
 	-c 'CREATE ROLE guest LOGIN' -c 'CREATE ROLE deploy LOGIN IN ROLE parlance_owner'
 is "$(sql -c "SELECT string_agg(DISTINCT o::text, ',') FROM (SELECT relowner::regrole AS o FROM pg_class WHERE relnamespace = 'parlance'::regnamespace
 	UNION SELECT proowner::regrole FROM pg_proc WHERE pronamespace = 'parlance'::regnamespace
@@ -31,13 +31,13 @@ missing=
 for name in session_open conversation_join conversation_access conversation_list conversation_create conversation_update \
 	conversation_delete conversation_share conversation_unshare conversation_view message_list message_send message_stop \
 	generation_begin generation_finish generation_parts feed_heads feed_replay instance_register instance_beat \
-	instance_retire instance_reap maintain; do
+	instance_retire instance_reap instance_send presence_sync presence_online presence_get broadcast maintain; do
 	[ "$(sql -c "SELECT has_function_privilege('chat', p.oid, 'EXECUTE') FROM pg_proc p WHERE pronamespace = 'parlance'::regnamespace AND proname = '$name'")" = t ] ||
 		missing="$missing $name"
 done
 is "$missing" '' 'every function of the daemon'
-is "$(sql -c "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'parlance'::regnamespace AND has_function_privilege('chat', p.oid, 'EXECUTE')")" 23 'and no other'
-for table in room event event_default conversation participant message instance generation message_part; do
+is "$(sql -c "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'parlance'::regnamespace AND has_function_privilege('chat', p.oid, 'EXECUTE')")" 28 'and no other'
+for table in room event event_default conversation participant message instance generation message_part cluster presence; do
 	is "$(app "SELECT 1 FROM parlance.$table")$(app "DELETE FROM parlance.$table")" 4250142501 "the daemon has no right on $table"
 done
 is "$(app "SELECT parlance.publish(gen_random_uuid(), gen_random_uuid(), NULL, NULL, 'x', '{}', NULL, NULL, NULL, false)")" 42501 'nor may it call publish'
@@ -49,7 +49,9 @@ is "$(app "BEGIN; SET LOCAL search_path = pg_temp, public; ${send/a0000000-0000-
 is "$(state parlance ops 'SELECT 1 FROM parlance.instance, parlance.generation, parlance.room, parlance.schema_version')" ok 'ctl reads what holds no texts'
 is "$(state parlance ops 'SELECT 1 FROM parlance.message')$(state parlance ops 'SELECT 1 FROM parlance.event')" 4250142501 'but no messages'
 is "$(state parlance ops 'SELECT parlance.instance_reap(), parlance.maintain()')" ok 'ctl reaps and maintains'
-is "$(state parlance ops "SELECT parlance.session_open('ann')")" 42501 'but acts for nobody'
+is "$(state parlance ops "SELECT parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)")" 42501 'but acts for nobody'
+is "$(state parlance web "SELECT parlance.publish_to_user('ann', 'app:x', '{}'), parlance.disconnect_user('ann'), parlance.user_online('ann')")" ok 'an application publishes'
+is "$(state parlance web "SELECT parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)")$(state parlance web 'SELECT 1 FROM parlance.message')" 4250142501 'and nothing else'
 
 # A migration by a member of parlance_owner, in a database with roles; and roles.sql by one who is no superuser.
 sql -d postgres -c 'CREATE ROLE boss LOGIN CREATEROLE' -c 'CREATE DATABASE other OWNER boss TEMPLATE template0'
@@ -67,7 +69,7 @@ done
 is "$status" 0 'migrations by a member of parlance_owner'
 is "$(sql -d other -c "SELECT string_agg(DISTINCT nspowner::regrole::text, '') || (SELECT applied_by FROM parlance.schema_version WHERE version = 1) FROM pg_namespace WHERE nspname = 'parlance'")" \
 	parlance_ownerdeploy 'which make what they make as parlance_owner'
-is "$(state other chat "SELECT parlance.session_open('ann')")$(state other chat 'SELECT 1 FROM parlance.message')" ok42501 'and give the daemon its rights'
+is "$(state other chat "SELECT parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)")$(state other chat 'SELECT 1 FROM parlance.message')" ok42501 'and give the daemon its rights'
 sql -d other -U boss -f "$SQL/roles.sql"
 is $? 0 'roles.sql by a user with CREATEROLE, after them'
 
@@ -81,6 +83,6 @@ is "$status$(state private solo "SELECT parlance.instance_register('h', 1, NULL)
 
 dropdb other
 dropdb private
-sql -c 'DROP OWNED BY parlance_app, parlance_ctl' -c 'REASSIGN OWNED BY parlance_owner TO admin' -c 'DROP OWNED BY parlance_owner'
-sql -c 'DROP ROLE chat, ops, guest, deploy, boss, solo, parlance_app, parlance_ctl, parlance_owner'
+sql -c 'DROP OWNED BY parlance_app, parlance_ctl, parlance_publisher' -c 'REASSIGN OWNED BY parlance_owner TO admin' -c 'DROP OWNED BY parlance_owner'
+sql -c 'DROP ROLE chat, ops, guest, deploy, boss, solo, web, parlance_app, parlance_ctl, parlance_publisher, parlance_owner'
 is $? 0 'the roles can go again'
