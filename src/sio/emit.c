@@ -8,8 +8,6 @@
 #include "sio/private.h"
 #include "base/err.h"
 
-#define OFFSET_MAX 4096
-
 /*
  * An event on its way to one or many sockets. The two forms are made when the first socket needs
  * them.
@@ -120,35 +118,26 @@ static void send_all(struct session *session, struct frame *frame, struct slice 
 static int outgoing_send(struct outgoing *o, struct sio_socket *s)
 {
 	const struct sio_message *m = o->message;
-	bool with_offset = s->recoverable && m->offset;
+	char tail[SIO_OFFSET_MAX + 4];
 	struct frame *frame;
+	size_t n = 0;
 
 	if (m->is_volatile && !session_writable(s->client->session))
 		return 0;
-	frame = outgoing_frame(o, !with_offset);
+	if (s->recoverable)
+		n = s->nsp->ops->offset(s->nsp->ctx, s, tail + 2);
+	frame = outgoing_frame(o, !n);
 	if (!frame)
 		return PARLANCE_ENOMEM;
-	if (with_offset) {
-		struct strbuf offset;
-		struct strbuf tail;
-
-		strbuf_init(&offset, OFFSET_MAX);
-		strbuf_init(&tail, 8 * OFFSET_MAX);
-		m->offset(m->offset_arg, s, &offset);
-		strbuf_append_char(&tail, ',');
-		strbuf_append_json(&tail, strbuf_cstr(&offset), offset.len);
-		strbuf_append_char(&tail, ']');
-		if (strbuf_ok(&offset) && strbuf_ok(&tail))
-			send_all(s->client->session, frame, slice_of(tail.data, tail.len),
-				 o->attachments, o->n_attachments);
-		else
-			session_close(s->client->session, SESSION_NO_MEMORY);
-		strbuf_fini(&tail);
-		strbuf_fini(&offset);
-	} else {
-		send_all(s->client->session, frame, slice_of(NULL, 0), o->attachments,
-			 o->n_attachments);
+	if (n) {
+		CHECK(n <= SIO_OFFSET_MAX);
+		tail[0] = ',';
+		tail[1] = '"';
+		tail[n + 2] = '"';
+		tail[n + 3] = ']';
+		n += 4;
 	}
+	send_all(s->client->session, frame, slice_of(tail, n), o->attachments, o->n_attachments);
 	return 0;
 }
 

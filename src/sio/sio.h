@@ -75,6 +75,8 @@ struct sio_event {
 	int64_t ack_id; /* to be passed to sio_ack; SIO_NO_ACK when the client asked for none */
 };
 
+#define SIO_OFFSET_MAX 4096
+
 struct sio_nsp_ops {
 	/** A client wants in. Answer with sio_accept or sio_refuse, now or later (by the socket's
 	 * id; past authorize_timeout_ms it is refused). Until then the socket can do nothing
@@ -87,6 +89,10 @@ struct sio_nsp_ops {
 	/** The socket is gone: the last call for one that was accepted. Its rooms can still be
 	 * read; it can send no more. */
 	void (*disconnect)(void *ctx, struct sio_socket *socket, const char *reason);
+	/** Connection state recovery: writes the offset that follows each event of this socket, and
+	 * that its client sends when it comes back; its length (printable ASCII without " and \\),
+	 * 0 for none. Called only for sockets that were accepted with a pid. NULL: no offsets. */
+	size_t (*offset)(void *ctx, const struct sio_socket *socket, char out[SIO_OFFSET_MAX]);
 };
 
 /** Opens a namespace ("/", "/custom"). ops are borrowed for sio's life. NULL: out of memory, or
@@ -111,8 +117,10 @@ void sio_set_user(struct sio_socket *socket, void *user);
 void *sio_user(const struct sio_socket *socket);
 
 /** Admits a waiting socket. pid: given to the client for connection state recovery (an offset then
- * follows its events); NULL: none. Harmless when it does not wait. */
-void sio_accept(struct sio_socket *socket, const char *pid);
+ * follows its events); NULL: none. A client that gets the pid that it came with knows that its old
+ * connection goes on. sid: the id that it is to have (as long as sio_sid's), NULL to keep the one
+ * that it was given. Harmless when it does not wait. */
+void sio_accept(struct sio_socket *socket, const char *pid, const char *sid);
 
 /** Refuses a waiting socket with CONNECT_ERROR {message, data}; data is JSON or empty. Harmless
  * when it does not wait. */
@@ -145,10 +153,6 @@ struct sio_message {
 	/** Whether this socket, of those in the rooms, is to have it. NULL: all. */
 	bool (*wants)(void *arg, const struct sio_socket *socket);
 	void *wants_arg;
-	/** Appends the offset string of this socket (unescaped) as the event's last element;
-	 * called only for sockets that were accepted with a pid. NULL: no offset. */
-	void (*offset)(void *arg, const struct sio_socket *socket, struct strbuf *out);
-	void *offset_arg;
 };
 
 /** Sends an event to one socket. 0, PARLANCE_EINVAL (a name that the protocol reserves),

@@ -51,7 +51,7 @@ struct sio_socket *socket_new(struct sio_client *client, struct sio_nsp *nsp)
 	return s;
 }
 
-void sio_accept(struct sio_socket *s, const char *pid)
+void sio_accept(struct sio_socket *s, const char *pid, const char *sid)
 {
 	struct strbuf json;
 
@@ -59,7 +59,11 @@ void sio_accept(struct sio_socket *s, const char *pid)
 		return;
 	set_state(s, SIO_CONNECTED);
 	s->was_connected = true;
-	s->recoverable = pid != NULL;
+	s->recoverable = pid && s->nsp->ops->offset;
+	if (sid) {
+		CHECK(strlen(sid) == ID_TOKEN_LEN);
+		memcpy(s->sid, sid, ID_TOKEN_LEN);
+	}
 	timer_stop(&s->timer);
 	timer_stop(&s->client->connect_timer); /* a refusal would let it run on */
 	list_push_back(&s->nsp->sockets, &s->in_nsp);

@@ -130,7 +130,7 @@ struct delayed {
 static void accept_now(struct sio_socket *socket, struct slice auth)
 {
 	sio_forget_handshake(socket);
-	sio_accept(socket, NULL);
+	sio_accept(socket, NULL, NULL);
 	emit(socket, "auth", auth.len ? auth : slice_str("{}"), NULL);
 }
 
@@ -260,8 +260,16 @@ static void on_disconnect(void *ctx, struct sio_socket *socket, const char *reas
 		  "socket disconnected");
 }
 
-static const struct sio_nsp_ops main_ops = { on_connect, on_event, NULL, on_disconnect };
-static const struct sio_nsp_ops custom_ops = { on_connect, on_custom_event, NULL, on_disconnect };
+static const struct sio_nsp_ops main_ops = {
+	.connect = on_connect,
+	.event = on_event,
+	.disconnect = on_disconnect,
+};
+static const struct sio_nsp_ops custom_ops = {
+	.connect = on_connect,
+	.event = on_custom_event,
+	.disconnect = on_disconnect,
+};
 
 /* The program */
 

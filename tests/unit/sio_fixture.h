@@ -42,6 +42,8 @@ static uint64_t last_id; /* of the socket that connected last */
 static void (*in_event)(struct sio_socket *socket, const struct sio_event *event);
 static void (*in_disconnect)(struct sio_socket *socket);
 static void (*in_drain)(struct sio_socket *socket);
+/* The offsets of sockets that were accepted with a pid; NULL: none. */
+static size_t (*offset_of)(const struct sio_socket *socket, char out[SIO_OFFSET_MAX]);
 
 static inline void trace_slice(const char *label, struct slice s)
 {
@@ -65,9 +67,9 @@ static inline void on_connect(void *ctx, struct sio_socket *s, const struct sio_
 		strbuf_append_str(&trace, " no handshake");
 	strbuf_append_char(&trace, '\n');
 	if (answer == ACCEPT)
-		sio_accept(s, NULL);
+		sio_accept(s, NULL, NULL);
 	else if (answer == ACCEPT_RECOVERABLE)
-		sio_accept(s, "p\"1");
+		sio_accept(s, "p\"1", NULL);
 	else if (answer == REFUSE)
 		sio_refuse(s, slice_str("no \"entry\""), slice_str("{\"code\":7}"));
 }
@@ -106,8 +108,24 @@ static inline void on_disconnect(void *ctx, struct sio_socket *s, const char *re
 		in_disconnect(s);
 }
 
-static const struct sio_nsp_ops ops = { on_connect, on_event, on_drain, on_disconnect };
-static const struct sio_nsp_ops ops_other = { on_connect, on_event, NULL, on_disconnect };
+static inline size_t on_offset(void *ctx, const struct sio_socket *s, char out[SIO_OFFSET_MAX])
+{
+	assert_ptr_equal(ctx, &trace);
+	return offset_of ? offset_of(s, out) : 0;
+}
+
+static const struct sio_nsp_ops ops = {
+	.connect = on_connect,
+	.event = on_event,
+	.drain = on_drain,
+	.disconnect = on_disconnect,
+	.offset = on_offset,
+};
+static const struct sio_nsp_ops ops_other = {
+	.connect = on_connect,
+	.event = on_event,
+	.disconnect = on_disconnect,
+};
 
 static inline int setup(void **state)
 {
@@ -127,6 +145,7 @@ static inline int setup(void **state)
 	in_event = NULL;
 	in_disconnect = NULL;
 	in_drain = NULL;
+	offset_of = NULL;
 	strbuf_init(&trace, SIZE_MAX);
 	if (sio_new(&sio, loop, &config))
 		return -1;

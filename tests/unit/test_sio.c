@@ -74,11 +74,11 @@ static void test_accept_later(void **state)
 	assert_int_equal(sio_ack(s, 1, slice_of(NULL, 0), NULL, 0), PARLANCE_ECLOSED);
 	assert_int_equal(sio_join(s, slice_str("room")), PARLANCE_ECLOSED);
 	check_sent_nothing(c);
-	sio_accept(s, "pid \"1\"");
+	sio_accept(s, "pid \"1\"", NULL);
 	assert_true(sio_connected(s));
 	check_sent_accept(c, "0", ",\"pid\":\"pid \\\"1\\\"\"");
 	/* Decided is decided. */
-	sio_accept(s, NULL);
+	sio_accept(s, NULL, NULL);
 	sio_refuse(s, slice_str("no"), slice_of(NULL, 0));
 	assert_true(sio_connected(s));
 	check_sent_nothing(c);
@@ -101,7 +101,7 @@ static void test_refuse(void **state)
 	s = last_socket();
 	sio_refuse(s, slice_str("later"), slice_of(NULL, 0));
 	check_sent(c, "4/other,{\"message\":\"later\"}");
-	sio_accept(s, NULL);
+	sio_accept(s, NULL, NULL);
 	sio_refuse(s, slice_str("again"), slice_of(NULL, 0));
 	check_sent_nothing(c);
 	turn();
@@ -125,7 +125,7 @@ static void test_answers_too_long(void **state)
 	answer = LATER;
 	c = open_session();
 	fake_session_text(c, "0");
-	sio_accept(last_socket(), text);
+	sio_accept(last_socket(), text, NULL);
 	assert_true(c->closed);
 	c = open_session();
 	fake_session_text(c, "0");
@@ -380,7 +380,7 @@ static void test_transport_closes_while_waiting(void **state)
 	session_close(c, SESSION_TRANSPORT_CLOSE);
 	/* Accepted between the close and the end of the turn: it came, so it goes. */
 	fake_session_text(open_session(), "0/other,");
-	sio_accept(last_socket(), NULL);
+	sio_accept(last_socket(), NULL, NULL);
 	session_close(sessions[1], SESSION_PING_TIMEOUT);
 	turn();
 	check_trace("connect / auth=\nconnect /other auth=\ngone /other ping timeout\n");
