@@ -41,6 +41,26 @@ void request_complete(struct lane *lane, struct request *request,
 	free(request);
 }
 
+static void enqueue(struct lane *lane, struct request *request,
+		    const struct parlance_storage_request *in, const struct function *function)
+{
+	request->in = in;
+	request->function = function;
+	request->state = REQUEST_QUEUED;
+	node_insert(&request->node, &lane->queue);
+	lane->store->n_waiting++;
+	store_wake(lane->store);
+}
+
+void lane_submit_own(struct lane *lane, const struct parlance_storage_request *in,
+		     const struct function *function)
+{
+	struct request *request = lane->outage ? NULL : calloc(1, sizeof(*request));
+
+	if (request)
+		enqueue(lane, request, in, function);
+}
+
 void lane_submit(struct lane *lane, struct parlance_storage_op *op,
 		 const struct parlance_storage_request *in, const struct function *function)
 {
@@ -62,13 +82,8 @@ void lane_submit(struct lane *lane, struct parlance_storage_op *op,
 		return;
 	}
 	request->op = op;
-	request->in = in;
-	request->function = function;
-	request->state = REQUEST_QUEUED;
 	op->plugin = request;
-	node_insert(&request->node, &lane->queue);
-	store->n_waiting++;
-	store_wake(store);
+	enqueue(lane, request, in, function);
 }
 
 void lane_cancel(struct lane *lane, struct request *request)
@@ -239,8 +254,15 @@ int lane_init(struct lane *lane, struct store *store, enum lane_id id)
 
 void lane_fini(struct lane *lane)
 {
+	struct request *request;
+
 	if (!lane->store)
 		return;
+	/* Of the host's none is left. */
+	while ((request = first_of(&lane->queue))) {
+		node_remove(&request->node);
+		free(request);
+	}
 	lane->store->host->timer_free(lane->delay_timer);
 	lane->store->host->timer_free(lane->grace_timer);
 }

@@ -4,22 +4,26 @@
  * The listener: the connection that hears the feed and what is addressed to this instance.
  *
  * TCP may lose a connection without a word, and a pooler in transaction mode takes LISTEN and
- * forgets it. So it notifies itself from time to time: what does not come back is not there.
+ * forgets it. So it is notified from time to time over another connection of ours: what does not
+ * come is not there. The feed counts as up when the first one has come.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "payload.h"
 #include "store.h"
 
 enum {
-	PROBE_INTERVAL_MS = 5000, /* and the longest that an answer may take */
+	PROBE_INTERVAL_MS = 5000, /* and the longest that one may take */
+	PROBE_FIRST_MS = 50, /* until the first one has come */
 	IGNORED_LOG_MS = 60000,
 };
 
 #define FEED_CHANNEL "parlance_ev"
 #define INSTANCE_CHANNEL "parlance_i_"
+#define ALL_CHANNEL "parlance_all"
 
 static void send_command(struct listener *l, const char *sql)
 {
@@ -35,13 +39,16 @@ void listener_begin(struct listener *l)
 {
 	int64_t instance = l->link.store->instance;
 	char sql[256];
-	int n = snprintf(sql, sizeof(sql), "LISTEN " FEED_CHANNEL "; LISTEN %s", l->probe_channel);
+	int n = snprintf(sql, sizeof(sql),
+			 "SELECT pg_catalog.pg_backend_pid(); LISTEN " FEED_CHANNEL
+			 "; LISTEN " ALL_CHANNEL "; LISTEN %s", l->probe_channel);
 
 	if (instance)
 		snprintf(sql + n, sizeof(sql) - (size_t)n,
 			 "; LISTEN " INSTANCE_CHANNEL "%" PRId64, instance);
 	l->listening = instance;
-	l->probe_out = false;
+	l->probe_ms = 0;
+	l->heard = false;
 	send_command(l, sql);
 }
 
@@ -70,7 +77,14 @@ void listener_result(struct listener *l, PGresult *result)
 		if (link->state != LINK_PREPARING)
 			return;
 		link_set_up(link);
-		link->store->host->timer_start(link->timer, PROBE_INTERVAL_MS);
+		listener_tick(l);
+		return;
+	}
+	if (PQresultStatus(result) == PGRES_TUPLES_OK && link->state == LINK_PREPARING) {
+		/* A pooler has a number of its own, which no server knows. */
+		l->pooler = PQntuples(result) != 1 ||
+			    strtol(PQgetvalue(result, 0, 0), NULL, 10) != PQbackendPID(link->pg);
+		PQclear(result);
 		return;
 	}
 	if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
@@ -133,7 +147,13 @@ static void deliver(struct listener *l, const PGnotify *notify)
 		return;
 	}
 	if (strcmp(notify->relname, l->probe_channel) == 0) {
-		l->probe_out = false;
+		l->probe_ms = 0;
+		l->heard = true;
+		store_tell_feed(l->link.store);
+		return;
+	}
+	if (strcmp(notify->relname, ALL_CHANNEL) == 0) {
+		store->sink->message(store->host->ctx, text);
 		return;
 	}
 	/* Not of an instance that we no longer are. */
@@ -150,10 +170,7 @@ void listener_go_on(struct listener *l)
 	/* Until then libpq is not to look at what came. */
 	if (link->state != LINK_PREPARING && link->state != LINK_UP)
 		return;
-	/* What came before the connection broke still counts; what came before the feed is told to
-	 * be up, does not yet. */
-	if (link->state == LINK_UP && !link->store->feed && !link->broken)
-		store_tell_feed(link->store);
+	/* What came before the connection broke still counts. */
 	while ((notify = PQnotifies(link->pg))) {
 		if (link->state == LINK_UP)
 			deliver(l, notify);
@@ -167,24 +184,31 @@ void listener_go_on(struct listener *l)
 void listener_tick(struct listener *l)
 {
 	struct link *link = &l->link;
-	char sql[64];
+	struct store *store = link->store;
+	struct lane *soft = &store->lanes[LANE_SOFT - 1];
+	uint64_t now = store_now(store);
 
-	if (l->probe_out || l->busy) {
-		link_break(link,
-			   "notifications do not come back for %d ms; if there is a pooler on the "
-			   "way, give listen_dsn a way round it", PROBE_INTERVAL_MS);
+	if (l->busy || (l->probe_ms && now - l->probe_ms >= PROBE_INTERVAL_MS)) {
+		link_break(link, "notifications do not come through within %d ms%s",
+			   PROBE_INTERVAL_MS,
+			   l->pooler ? ": there is a pooler on the way, which forgets LISTEN in "
+				       "transaction mode; let listen_dsn lead to PostgreSQL itself"
+				     : "");
 		return;
 	}
-	snprintf(sql, sizeof(sql), "NOTIFY %s", l->probe_channel);
-	l->probe_out = true;
-	send_command(l, sql);
-	link->store->host->timer_start(link->timer, PROBE_INTERVAL_MS);
+	/* Without the other connection there is nothing to be found out. */
+	if (!l->probe_ms && soft->n_up) {
+		l->probe_ms = now;
+		lane_submit_own(soft, &l->probe, &function_probe);
+	}
+	store->host->timer_start(link->timer, l->heard ? PROBE_INTERVAL_MS : PROBE_FIRST_MS);
 }
 
 void listener_down(struct listener *l)
 {
 	l->busy = false;
-	l->probe_out = false;
+	l->heard = false;
+	l->probe_ms = 0;
 	l->listening = 0;
 }
 
@@ -197,5 +221,11 @@ int listener_init(struct listener *l, struct store *store)
 	for (size_t i = 0; i < sizeof(random); i++)
 		n += snprintf(l->probe_channel + n, sizeof(l->probe_channel) - (size_t)n, "%02x",
 			      random[i]);
+	l->probe_param = (struct parlance_str){ l->probe_channel, strlen(l->probe_channel) };
+	l->probe = (struct parlance_storage_request){
+		.size = sizeof(l->probe),
+		.params = &l->probe_param,
+		.n_params = 1,
+	};
 	return link_init(&l->link, store, NULL);
 }

@@ -16,12 +16,19 @@ static const struct function functions[] = {
 #define READ LANE_READ
 #define WRITE LANE_WRITE
 #define SOFT LANE_SOFT
-#define X(constant, name, n_params, class) [constant] = { #name, n_params, class },
+#define X(constant, name, n_params, class) [constant] = { #name, n_params, class, NULL },
 	PARLANCE_STORAGE_LIST(X)
 #undef X
 #undef READ
 #undef WRITE
 #undef SOFT
+};
+
+const struct function function_probe = {
+	.name = "parlance_probe",
+	.n_params = 1,
+	.lane = LANE_SOFT,
+	.sql = "SELECT pg_catalog.pg_notify($1, '')::text",
 };
 
 int function_end(void)
@@ -59,7 +66,7 @@ static const struct function *function_of_step(const struct link *link, unsigned
 		if (functions[i].lane == link->lane->id && step-- == 1)
 			return &functions[i];
 	}
-	return NULL;
+	return link->lane->id == function_probe.lane && step == 1 ? &function_probe : NULL;
 }
 
 static bool send_prepare(struct link *link, const struct function *function)
@@ -71,7 +78,8 @@ static bool send_prepare(struct link *link, const struct function *function)
 		len += snprintf(sql + len, sizeof(sql) - (size_t)len, "%s$%zu", i ? "," : "",
 				i + 1);
 	snprintf(sql + len, sizeof(sql) - (size_t)len, ")::text");
-	return PQsendPrepare(link->pg, function->name, sql, (int)function->n_params, NULL);
+	return PQsendPrepare(link->pg, function->name, function->sql ? function->sql : sql,
+			     (int)function->n_params, NULL);
 }
 
 void prepare_begin(struct link *link)

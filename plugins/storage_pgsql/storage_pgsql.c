@@ -120,7 +120,7 @@ static void on_wake(void *arg, unsigned int events)
 
 void store_tell_feed(struct store *store)
 {
-	bool up = store->listener.link.state == LINK_UP;
+	bool up = store->listener.link.state == LINK_UP && store->listener.heard;
 
 	if (up == store->feed)
 		return;

@@ -45,7 +45,7 @@ struct options {
 };
 
 /* The versions of the schema that this plugin can work with. */
-#define SCHEMA_VERSION_MIN 1
+#define SCHEMA_VERSION_MIN 6
 #define SCHEMA_VERSION_MAX 999
 
 enum {
@@ -68,7 +68,11 @@ struct function {
 	const char *name;
 	size_t n_params;
 	enum lane_id lane;
+	const char *sql; /* NULL: SELECT parlance.NAME(...)::text */
 };
+
+/* Notifies a channel, over another connection than the listener's. */
+extern const struct function function_probe;
 
 /** The function, or NULL when there is none of that number. */
 const struct function *function_get(int number);
@@ -147,7 +151,11 @@ struct listener {
 	struct link link;
 	int64_t listening; /* the instance whose channel we listen to; 0: none */
 	bool busy;         /* a command is out */
-	bool probe_out;    /* a notification to ourselves has not come back */
+	bool heard;        /* a probe came back: the feed can be trusted */
+	bool pooler;       /* the server is not whom we are connected to */
+	uint64_t probe_ms; /* since when a probe is out; 0: none is */
+	struct parlance_str probe_param;
+	struct parlance_storage_request probe; /* what is sent as a probe */
 	char probe_channel[32];
 	uint64_t ignored;     /* malformed payloads since the last line in the log */
 	uint64_t ignored_ms;  /* when that line was written */
@@ -207,6 +215,9 @@ MUST_USE int lane_init(struct lane *lane, struct store *store, enum lane_id id);
 void lane_fini(struct lane *lane);
 void lane_submit(struct lane *lane, struct parlance_storage_op *op,
 		 const struct parlance_storage_request *in, const struct function *function);
+/** Submits a request of our own, whose answer nobody wants. in: borrowed for the store's life. */
+void lane_submit_own(struct lane *lane, const struct parlance_storage_request *in,
+		     const struct function *function);
 void lane_cancel(struct lane *lane, struct request *request);
 /** Sends what can be sent. */
 void lane_pump(struct lane *lane);

@@ -34,6 +34,9 @@ static struct uuid uuid_new(void)
 	return out;
 }
 
+/* Parameters of session_open behind the user, for one who asks for no recovery. */
+#define SESSION_REST NULL, "fresh", NULL, NULL, NULL, NULL, NULL
+
 static const char *braces(const char *text)
 {
 	static char out[64];
@@ -85,7 +88,7 @@ static void test_functions(void **state)
 	DO(&call, PARLANCE_INSTANCE_REGISTER, "host.example", "4242", NULL);
 	snprintf(instance, sizeof(instance), "%s", json_text(call.json, "id"));
 	MOCK_CALL(rig.m, rig.ops->set_instance(rig.m->self, strtoll(instance, NULL, 10)));
-	DO(&call, PARLANCE_SESSION_OPEN, "alice");
+	DO(&call, PARLANCE_SESSION_OPEN, "alice", SESSION_REST);
 	create(&call, "alice", &conversation);
 	DO(&call, PARLANCE_CONVERSATION_ACCESS, "alice", conversation.text);
 	DO(&call, PARLANCE_CONVERSATION_JOIN, "alice", conversation.text, NULL);
@@ -100,7 +103,7 @@ static void test_functions(void **state)
 	send(&call, &conversation, instance, &second, "queued");
 	snprintf(parts, sizeof(parts), "%s", braces(first.text));
 	DO(&call, PARLANCE_GENERATION_PARTS, instance, parts, "{0}", "{\"Good day\"}");
-	DO(&call, PARLANCE_MESSAGE_STOP, "alice", conversation.text, NULL);
+	DO(&call, PARLANCE_MESSAGE_STOP, "alice", conversation.text, NULL, NULL);
 	assert_non_null(strstr(call.json, first.text));
 	DO(&call, PARLANCE_GENERATION_FINISH, first.text, instance, "complete", "stop", NULL, "m",
 	   NULL, NULL);
@@ -114,7 +117,14 @@ static void test_functions(void **state)
 	DO(&call, PARLANCE_FEED_HEADS, braces(conversation.text), "{0}");
 	assert_non_null(strstr(call.json, conversation.text));
 	DO(&call, PARLANCE_FEED_REPLAY, conversation.text, "0", "100");
-	DO(&call, PARLANCE_INSTANCE_BEAT, instance);
+	DO(&call, PARLANCE_INSTANCE_BEAT, instance, "true");
+	DO(&call, PARLANCE_INSTANCE_SEND, braces(instance), "{\"a message\"}");
+	DO(&call, PARLANCE_PRESENCE_SYNC, instance, "{a-socket}", "{alice}", "{\"{}\"}", "{}",
+	   "{alice}");
+	DO(&call, PARLANCE_PRESENCE_ONLINE, "{alice,bob}");
+	assert_non_null(strstr(call.json, "[\"alice\"]"));
+	DO(&call, PARLANCE_PRESENCE_GET, "alice", NULL, conversation.text);
+	DO(&call, PARLANCE_BROADCAST, "alice", NULL, "app:x", "{\"n\":1}");
 	DO(&call, PARLANCE_INSTANCE_REAP);
 	DO(&call, PARLANCE_MAINTAIN);
 	DO(&call, PARLANCE_CONVERSATION_DELETE, "alice", conversation.text, NULL);
@@ -230,10 +240,10 @@ static void submit_some(struct call *call, int step, const struct uuid *id)
 			   NULL, NULL, NULL);
 		break;
 	case 1:
-		RIG_SUBMIT(&rig, call, PARLANCE_SESSION_OPEN, "frank");
+		RIG_SUBMIT(&rig, call, PARLANCE_SESSION_OPEN, "frank", SESSION_REST);
 		break;
 	default:
-		RIG_SUBMIT(&rig, call, PARLANCE_INSTANCE_BEAT, "1");
+		RIG_SUBMIT(&rig, call, PARLANCE_INSTANCE_BEAT, "1", NULL);
 		break;
 	}
 }
@@ -314,13 +324,13 @@ static void test_away(void **state)
 	}
 	RIG_WAIT(&rig, !rig.ready && !rig.feed);
 	assert_true(*rig.detail);
-	RIG_SUBMIT(&rig, &call, PARLANCE_SESSION_OPEN, "grace");
+	RIG_SUBMIT(&rig, &call, PARLANCE_SESSION_OPEN, "grace", SESSION_REST);
 	rig_wait(&rig, &call);
 	assert_int_equal(call.status, PARLANCE_STORAGE_UNAVAILABLE);
 	assert_true(*call.detail);
 	call_free(&call);
 	/* From now on users get their answer at once. */
-	RIG_SUBMIT(&rig, &call, PARLANCE_SESSION_OPEN, "grace");
+	RIG_SUBMIT(&rig, &call, PARLANCE_SESSION_OPEN, "grace", SESSION_REST);
 	mock_turn(rig.m);
 	assert_int_equal(call.completed, 1);
 	assert_int_equal(call.status, PARLANCE_STORAGE_UNAVAILABLE);

@@ -16,7 +16,7 @@
 
 CREATE SCHEMA parlance;
 CREATE TABLE parlance.schema_version (version int PRIMARY KEY);
-INSERT INTO parlance.schema_version VALUES (1);
+INSERT INTO parlance.schema_version VALUES (6);
 
 CREATE TABLE parlance.called (at bigint GENERATED ALWAYS AS IDENTITY, name text, first text,
 	tx xid8, pid int);

@@ -27,7 +27,7 @@ static struct rig rig;
 /* The functions of each class that the tests use. */
 #define WRITES PARLANCE_CONVERSATION_DELETE /* 3 parameters */
 #define READS PARLANCE_CONVERSATION_ACCESS  /* 2 */
-#define SOFTS PARLANCE_INSTANCE_BEAT        /* 1 */
+#define SOFTS PARLANCE_INSTANCE_BEAT        /* 2 */
 
 static inline void submit_write(struct call *call, const char *first)
 {
@@ -41,7 +41,7 @@ static inline void submit_read(struct call *call, const char *first)
 
 static inline void submit_soft(struct call *call, const char *first)
 {
-	RIG_SUBMIT(&rig, call, SOFTS, first);
+	RIG_SUBMIT(&rig, call, SOFTS, first, NULL);
 }
 
 static inline void fill_database(const char *name)

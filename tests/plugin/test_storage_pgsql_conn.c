@@ -266,14 +266,14 @@ static void test_missing_schema(void **state)
 	(void)pg_server_sql(&server, "postgres", "CREATE DATABASE bare");
 	assert_int_equal(open_plugin(unix_dsn("bare"), NULL), 0);
 	wait_refused("the database \"bare\" has no schema parlance: run \"parlancectl migrate\"");
-	/* The feed needs none. */
-	RIG_WAIT(&rig, rig.feed);
+	/* The feed would do without one, but nobody could tell whether it comes through. */
+	assert_false(rig.feed);
 	(void)pg_server_sql(&server, "bare", "CREATE SCHEMA parlance; "
 			    "CREATE TABLE parlance.schema_version (version int)");
-	wait_refused("the schema parlance has version 0, but 1 is needed: run \"parlancectl");
+	wait_refused("the schema parlance has version 0, but 6 is needed: run \"parlancectl");
 	(void)pg_server_sql(&server, "bare", "INSERT INTO parlance.schema_version VALUES (100000)");
 	wait_refused("the schema parlance has version 100000, but this daemon knows those up to");
-	(void)pg_server_sql(&server, "bare", "UPDATE parlance.schema_version SET version = 1");
+	(void)pg_server_sql(&server, "bare", "UPDATE parlance.schema_version SET version = 6");
 	wait_refused("the database has no function parlance.");
 	(void)pg_server_sql(&server, "bare", "CREATE ROLE visitor LOGIN");
 	rig_close(&rig);
@@ -552,7 +552,7 @@ static void test_half_open_listener(void **state)
 	assert_true(stopped > 0);
 	kill(stopped, SIGSTOP);
 	RIG_WAIT(&rig, !rig.feed);
-	assert_true(mock_log_has(rig.m, "listen: no connection (notifications do not come back"));
+	assert_true(mock_log_has(rig.m, "listen: no connection (notifications do not come through"));
 	RIG_WAIT(&rig, rig.feed);
 	kill(stopped, SIGCONT);
 	assert_true(rig.ready);

@@ -25,7 +25,7 @@ extern "C" {
  * may be lost in a crash of the database.
  */
 #define PARLANCE_STORAGE_LIST(X)                                       \
-	X(PARLANCE_SESSION_OPEN, session_open, 1, READ)                \
+	X(PARLANCE_SESSION_OPEN, session_open, 8, READ)                \
 	X(PARLANCE_CONVERSATION_JOIN, conversation_join, 3, READ)      \
 	X(PARLANCE_CONVERSATION_ACCESS, conversation_access, 2, READ)  \
 	X(PARLANCE_CONVERSATION_LIST, conversation_list, 4, READ)      \
@@ -37,17 +37,22 @@ extern "C" {
 	X(PARLANCE_CONVERSATION_VIEW, conversation_view, 4, WRITE)     \
 	X(PARLANCE_MESSAGE_LIST, message_list, 5, READ)                \
 	X(PARLANCE_MESSAGE_SEND, message_send, 15, WRITE)              \
-	X(PARLANCE_MESSAGE_STOP, message_stop, 3, READ)                \
+	X(PARLANCE_MESSAGE_STOP, message_stop, 4, WRITE)               \
 	X(PARLANCE_GENERATION_BEGIN, generation_begin, 3, WRITE)       \
 	X(PARLANCE_GENERATION_FINISH, generation_finish, 8, WRITE)     \
 	X(PARLANCE_GENERATION_PARTS, generation_parts, 4, SOFT)        \
 	X(PARLANCE_FEED_HEADS, feed_heads, 2, READ)                    \
 	X(PARLANCE_FEED_REPLAY, feed_replay, 3, READ)                  \
 	X(PARLANCE_INSTANCE_REGISTER, instance_register, 3, WRITE)     \
-	X(PARLANCE_INSTANCE_BEAT, instance_beat, 1, SOFT)              \
+	X(PARLANCE_INSTANCE_BEAT, instance_beat, 2, SOFT)              \
 	X(PARLANCE_INSTANCE_RETIRE, instance_retire, 1, WRITE)         \
 	X(PARLANCE_INSTANCE_REAP, instance_reap, 0, WRITE)             \
-	X(PARLANCE_MAINTAIN, maintain, 0, WRITE)
+	X(PARLANCE_MAINTAIN, maintain, 0, WRITE)                       \
+	X(PARLANCE_INSTANCE_SEND, instance_send, 2, SOFT)              \
+	X(PARLANCE_PRESENCE_SYNC, presence_sync, 6, SOFT)              \
+	X(PARLANCE_PRESENCE_ONLINE, presence_online, 1, READ)          \
+	X(PARLANCE_PRESENCE_GET, presence_get, 3, READ)                \
+	X(PARLANCE_BROADCAST, broadcast, 4, WRITE)
 
 enum parlance_storage_function {
 	PARLANCE_STORAGE_NONE = 0,
@@ -118,7 +123,8 @@ struct parlance_storage_sink {
 	void (*feed)(void *host_ctx, bool up);
 	/** Requests can be served (again), or not. It begins with not. */
 	void (*ready)(void *host_ctx, bool ready, const char *detail);
-	/** Somebody wrote to this instance's address. */
+	/** Somebody wrote to this instance's address, or to that of all instances. It may be lost,
+	 * and forged. */
 	void (*message)(void *host_ctx, struct parlance_str payload);
 };
 
