@@ -318,6 +318,16 @@ export interface ActiveStream {
 	streamId: Uuid;
 	/** Its message. */
 	assistantMessageId: Uuid;
+	/** The client's own id of the message that it answers. */
+	messageId?: string;
+}
+
+/** Whose presence is asked for: one of the two. */
+export interface PresenceQuery {
+	/** Users, at most 1000. */
+	userIds?: string[];
+	/** A conversation: all its participants. */
+	conversationId?: Uuid;
 }
 
 /** What the server takes. */
@@ -683,6 +693,38 @@ export interface PingAck extends Ok {
 /** What ping is answered by. */
 export type PingAnswer = PingAck | Failure<PingErrorCode>;
 
+/** The errors of presence:get. */
+export type PresenceGetErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE" | "INTERNAL";
+
+/** The acknowledgement of presence:get. */
+export interface PresenceGetAck extends Ok {
+	/**
+	 * Those who have a socket: of the named users who share a conversation with this one, or
+	 * of the conversation's participants.
+	 */
+	online: string[];
+}
+
+/** What presence:get is answered by. */
+export type PresenceGetAnswer = PresenceGetAck | Failure<PresenceGetErrorCode>;
+
+/** The errors of presence:subscribe. */
+export type PresenceSubscribeErrorCode =
+	| "BAD_REQUEST"
+	| "NOT_FOUND"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE"
+	| "INTERNAL";
+
+/** The acknowledgement of presence:subscribe. */
+export interface PresenceSubscribeAck extends Ok {
+	/** Those who have a socket. */
+	online: string[];
+}
+
+/** What presence:subscribe is answered by. */
+export type PresenceSubscribeAnswer = PresenceSubscribeAck | Failure<PresenceSubscribeErrorCode>;
+
 /** The errors of typing:start. */
 export type TypingStartErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE";
 
@@ -713,6 +755,22 @@ export interface SessionReadyEvent {
 	capabilities: string[];
 	/** Answers that run in the user's conversations. */
 	activeStreams: StreamRef[];
+}
+
+/** What server:draining tells. */
+export interface ServerDrainingEvent {
+	/** When the connection closes, in milliseconds from now. */
+	reconnectInMs: number;
+	/** Why: "restart". */
+	reason: string;
+}
+
+/** What presence:update tells. */
+export interface PresenceUpdateEvent {
+	/** Who. */
+	userId: string;
+	/** Whether he is online now. */
+	online: boolean;
 }
 
 /** What pong tells. */
@@ -997,6 +1055,23 @@ export interface AcknowledgedEvents {
 	 */
 	"ping": (ack: (answer: PingAnswer) => void) => void;
 	/**
+	 * Who is online, on any instance; names either users or a conversation.
+	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE, INTERNAL.
+	 */
+	"presence:get": (
+		argument: PresenceQuery,
+		ack: (answer: PresenceGetAnswer) => void,
+	) => void;
+	/**
+	 * The same, and this socket hears of changes from now on.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
+	 * May be heard of as: presence:update.
+	 */
+	"presence:subscribe": (
+		argument: PresenceQuery,
+		ack: (answer: PresenceSubscribeAnswer) => void,
+	) => void;
+	/**
 	 * The user types in a conversation that the socket has joined. It ends by typing:stop, by
 	 * silence (6 s unless configured), or with the connection.
 	 * The argument may be the bare conversationId.
@@ -1026,6 +1101,17 @@ export interface ServerToClientEvents {
 	 * To: The socket.
 	 */
 	"session:ready": (payload: SessionReadyEvent) => void;
+	/**
+	 * This instance ends: in a moment the connection closes, and the client connects to
+	 * another one, or to the same one again.
+	 * To: All tabs.
+	 */
+	"server:draining": (payload: ServerDrainingEvent) => void;
+	/**
+	 * A user came online or went offline.
+	 * To: Tabs that sent presence:subscribe.
+	 */
+	"presence:update": (payload: PresenceUpdateEvent) => void;
 	/**
 	 * Answers ping.
 	 * To: The socket.
