@@ -35,7 +35,8 @@ struct daemon {
 	bool stopping;
 };
 
-/* Ending: answers are stored, then clients are let go. */
+/* Ending: clients are let go and answers come to their end, what is left of them is stored, and
+ * the last connections are closed. */
 
 static void on_drained(void *arg)
 {
@@ -51,6 +52,14 @@ static void on_stored(void *arg)
 	net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
 }
 
+static void on_let_go(void *arg)
+{
+	struct daemon *d = arg;
+
+	plugins_drain(d->setup.plugins);
+	core_stop(d->core, on_stored, d);
+}
+
 static void on_signal(int signum, void *arg)
 {
 	struct daemon *d = arg;
@@ -62,8 +71,7 @@ static void on_signal(int signum, void *arg)
 	d->stopping = true;
 	log_notice("main", LOG_FIELDS(LOG_INT("signal", signum)), "shutting down");
 	sys_notify_stopping(d->notify);
-	plugins_drain(d->setup.plugins);
-	core_stop(d->core, on_stored, d);
+	core_drain(d->core, on_let_go, d);
 }
 
 /* The start-up table: each step is undone in reverse order, also when a later one fails. */

@@ -80,6 +80,11 @@ static void fill_chat(struct core_config *c, const struct options_chat *o)
 	c->typing_repeat_ms = (uint32_t)o->typing_repeat_ms;
 	c->lease_beat_ms = (uint32_t)o->lease_beat_ms;
 	c->heads_interval_ms = (uint32_t)o->heads_interval_ms;
+	c->relay_interval_ms = (uint32_t)o->relay_interval_ms;
+	c->recovery_window_s = (uint32_t)o->recovery_window_s;
+	c->recovery_max_events = (uint32_t)o->recovery_max_events;
+	c->drain_timeout_ms = (uint32_t)o->drain_timeout_ms;
+	c->drain_spread_ms = (uint32_t)o->drain_spread_ms;
 	c->shutdown_timeout_ms = (uint32_t)o->shutdown_timeout_ms;
 }
 
@@ -102,6 +107,7 @@ static int fill(struct setup *s, struct strbuf *errors)
 	const struct options_cors *c = conf_get(s->conf, "cors", NULL);
 	const struct options_limits *l = conf_get(s->conf, "limits", NULL);
 	const struct options_web *w = conf_get(s->conf, "web", NULL);
+	const struct options_cluster *cluster = conf_get(s->conf, "cluster", NULL);
 	struct net_config *n = &s->net;
 	int rc = options_check(s->conf, errors);
 	int rc_networks;
@@ -144,6 +150,7 @@ static int fill(struct setup *s, struct strbuf *errors)
 	s->sio.max_attachment_bytes = (uint64_t)k->max_attachment_bytes;
 
 	fill_chat(&s->chat, conf_get(s->conf, "chat", NULL));
+	s->chat.advertise = cluster->advertise;
 	fill_http_client(&s->http_client, conf_get(s->conf, "http_client", NULL));
 
 	rc_networks = read_networks(s, &l->trusted_proxies, errors);

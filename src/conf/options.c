@@ -236,15 +236,41 @@ static const struct conf_option chat_options[] = {
 	{ ROW(chat, typing_repeat_ms), .type = CONF_INT, .def = "2000", .min = 0, .max = 600000,
 	  .unit = "ms",
 	  .doc = "A repeated typing indicator is passed on at most this often." },
-	{ ROW(chat, lease_beat_ms), .type = CONF_INT, .def = "3000", .min = 100, .max = 5000,
+	{ ROW(chat, lease_beat_ms), .type = CONF_INT, .def = "2000", .min = 100, .max = 3000,
 	  .unit = "ms",
-	  .doc = "How often the instance renews its lease (10 s) in the database." },
+	  .doc = "How often the instance renews its lease (6 s) in the database." },
 	{ ROW(chat, heads_interval_ms), .type = CONF_INT, .def = "10000", .min = 100,
 	  .max = 600000, .unit = "ms",
 	  .doc = "How often the feed looks for events whose notification was lost." },
+	{ ROW(chat, relay_interval_ms), .type = CONF_INT, .def = "50", .min = 1, .max = 1000,
+	  .unit = "ms",
+	  .doc = "Pieces of an answer are collected for so long before they go to other instances "
+		 "whose clients watch it." },
+	{ ROW(chat, recovery_window_s), .type = CONF_INT, .def = "120", .min = 0, .max = 172800,
+	  .unit = "s",
+	  .doc = "A client whose connection was lost gets what it missed, if that is not older "
+		 "than this; 0 switches connection state recovery off." },
+	{ ROW(chat, recovery_max_events), .type = CONF_INT, .def = "1000", .min = 1, .max = 1000,
+	  .doc = "And if it is not more events than this." },
+	{ ROW(chat, drain_timeout_ms), .type = CONF_INT, .def = "30000", .min = 0, .max = 3600000,
+	  .unit = "ms",
+	  .doc = "At the end, running answers may go on for so long; then they end as "
+		 "interrupted." },
+	{ ROW(chat, drain_spread_ms), .type = CONF_INT, .def = "3000", .min = 0, .max = 600000,
+	  .unit = "ms",
+	  .doc = "At the end, clients are let go one after the other within this time, so that "
+		 "they do not come to other instances all at once." },
 	{ ROW(chat, shutdown_timeout_ms), .type = CONF_INT, .def = "5000", .min = 0,
 	  .max = 600000, .unit = "ms",
 	  .doc = "At the end, running answers are stored for at most so long." },
+};
+
+static const struct conf_option cluster_options[] = {
+	{ ROW(cluster, advertise), .type = CONF_STRING, .def = "", .max = 255,
+	  .doc = "Where the other instances on the same database reach this one: address:port or "
+		 "unix:/path of a listener of this instance without TLS. They pass on requests of "
+		 "clients whose session is here, so that no load balancer needs sticky sessions; "
+		 "empty: they do not." },
 };
 
 static const struct conf_option plugins_options[] = {
@@ -309,6 +335,7 @@ SECTION(cors, false, NULL, "Which web pages may connect.");
 SECTION(limits, false, NULL, "Bounds on what clients may use.");
 SECTION(web, false, NULL, "A folder of files that is served beside the endpoint.");
 SECTION(chat, false, NULL, "The chat: conversations, messages, answers.");
+SECTION(cluster, false, NULL, "Several instances on one database.");
 SECTION(plugins, false, NULL,
 	"Plugins: who users are (auth), who answers (providers), where it is kept (storage). Each "
 	"has a section of its own name.");
@@ -319,7 +346,7 @@ const struct conf_section *const *options_sections(size_t *n)
 	static const struct conf_section *const sections[] = {
 		&log_section,    &listener_section, &engine_section, &socket_section,
 		&cors_section,   &limits_section,   &web_section,    &chat_section,
-		&plugins_section, &http_client_section,
+		&cluster_section, &plugins_section,  &http_client_section,
 	};
 
 	*n = ARRAY_LEN(sections);

@@ -99,7 +99,16 @@ struct options_chat {
 	int64_t typing_repeat_ms;
 	int64_t lease_beat_ms;
 	int64_t heads_interval_ms;
+	int64_t relay_interval_ms;
+	int64_t recovery_window_s;
+	int64_t recovery_max_events;
+	int64_t drain_timeout_ms;
+	int64_t drain_spread_ms;
 	int64_t shutdown_timeout_ms;
+};
+
+struct options_cluster {
+	const char *advertise;
 };
 
 struct options_plugins {

@@ -2,8 +2,9 @@
 /* Copyright the Parlance authors */
 /*
  * From CONNECT to "session:ready": the token is verified, the user's room is read, and the socket
- * is in. A client whose token is bad is refused for good; one that we cannot serve at the moment
- * loses its connection, so that it tries again.
+ * is in; one whose connection was lost is put back into its rooms, and told what it missed. A client
+ * whose token is bad is refused for good; one that we cannot serve at the moment loses its
+ * connection, so that it tries again.
  */
 #include <stdio.h>
 #include <strings.h>
@@ -30,7 +31,9 @@ struct admission {
 	struct member *member;
 	unsigned attempts;
 	struct room_waiter waiter;
-	char *streams; /* JSON array of what runs, from the storage */
+	char pid[ID_TOKEN_LEN + 1];  /* for a connection that begins */
+	struct recovery *recovery;   /* NULL: it asks for none, or gets none */
+	char *answer;                /* the storage's */
 };
 
 static void open_session(struct admission *a);
@@ -43,8 +46,9 @@ static void admission_free(struct admission **ap)
 	list_remove(&a->waiter.node);
 	if (a->room)
 		feed_room_put(&a->room);
+	recovery_free(&a->recovery);
 	free(a->user);
-	free(a->streams);
+	free(a->answer);
 	free(a);
 }
 
@@ -75,7 +79,7 @@ static void refuse(struct sio_socket *s, enum core_code code, const char *text)
 
 static const char *const capabilities =
     "[\"aliases\",\"stream:delta\",\"stream:full\",\"message:stop\",\"message:list\","
-    "\"conversation:share\"]";
+    "\"conversation:share\",\"presence\"]";
 
 static void append_limits(struct strbuf *sb, const struct core_config *c)
 {
@@ -86,7 +90,7 @@ static void append_limits(struct strbuf *sb, const struct core_config *c)
 		      c->queue_depth);
 }
 
-static void send_ready(struct admission *a)
+static void send_ready(struct admission *a, struct slice streams)
 {
 	struct core *core = a->core;
 	struct member *m = a->member;
@@ -105,13 +109,13 @@ static void send_ready(struct admission *a)
 		strbuf_append_str(sb, "null");
 	}
 	json_key(sb, "recovered");
-	strbuf_append_str(sb, "false");
+	strbuf_append_str(sb, a->recovery ? "true" : "false");
 	json_key(sb, "limits");
 	append_limits(sb, core->config);
 	json_key(sb, "capabilities");
 	strbuf_append_str(sb, capabilities);
 	json_key(sb, "activeStreams");
-	strbuf_append_str(sb, a->streams);
+	strbuf_append_slice(sb, streams);
 	strbuf_append_char(sb, '}');
 	member_emit(m, "session:ready", json_end(sb));
 }
@@ -130,6 +134,7 @@ static int make_member(struct admission *a, struct sio_socket *s)
 	m->mode = a->mode;
 	m->aliases = a->aliases;
 	m->expires_ms = a->expires_ms;
+	list_init(&m->watching);
 	rc = user_add(a->core, slice_str(a->user), m);
 	if (rc) {
 		free(m);
@@ -145,32 +150,121 @@ static int make_member(struct admission *a, struct sio_socket *s)
 	return 0;
 }
 
-/* The user's room is where the storage said it is: the socket may hear of it. */
+/* A client that comes back while we still took its old connection for alive: it is not. */
+static void take_over(struct core *core, struct slice sid)
+{
+	struct member *old = member_find(core, sid);
+	struct sio_socket *s = old ? sio_lookup(core->sio, old->socket) : NULL;
+
+	if (!s)
+		return;
+	sio_leave(s, old->user->room_name);
+	sio_set_user(s, NULL);
+	member_free(&old);
+	sio_disconnect(s, true);
+}
+
+/* Rooms are where the storage said they are: the socket may hear of them. */
 static void enter(struct admission *a)
 {
+	static const char *const keys[] = { "socket", "streams" };
+	struct core *core = a->core;
 	struct sio_socket *s = admission_socket(a);
+	bool recoverable = core->config->recovery_window_s > 0;
+	struct slice v[ARRAY_LEN(keys)];
+	struct slice sid;
 
 	if (!s || sio_connected(s)) {
 		admission_free(&a);
 		return;
 	}
-	if (make_member(a, s) != 0) {
+	fields(core, slice_str(a->answer), keys, ARRAY_LEN(keys), v);
+	if (field_string(core, v[0], ID_TOKEN_LEN, &sid) != FIELD_OK || sid.len != ID_TOKEN_LEN) {
 		come_again(&a);
 		return;
 	}
+	sid.p = arena_strndup(&core->scratch, sid.p, sid.len);
+	if (!sid.p) {
+		come_again(&a);
+		return;
+	}
+	take_over(core, sid);
 	/* From here on the member goes with its socket. */
-	sio_accept(s, NULL);
-	if (sio_join(s, a->member->user->room_name) != 0) {
+	sio_accept(s, !recoverable ? NULL : a->recovery ? a->recovery->pid : a->pid, sid.p);
+	if (make_member(a, s) != 0 || sio_join(s, a->member->user->room_name) != 0 ||
+	    (a->recovery && recovery_enter(a->recovery, a->member) != 0)) {
+		if (a->member)
+			a->member->recovery = NULL;
 		come_again(&a);
 		return;
 	}
-	send_ready(a);
+	send_ready(a, v[1]);
+	if (a->recovery)
+		recovery_replay(a->recovery, a->member);
 	admission_free(&a);
 }
 
+static void settle(struct admission *a);
+
 static void on_position(struct room_waiter *w)
 {
-	enter(CONTAINER_OF(w, struct admission, waiter));
+	struct admission *a = CONTAINER_OF(w, struct admission, waiter);
+
+	if (a->recovery)
+		settle(a);
+	else
+		enter(a);
+}
+
+/* The client's old connection is gone for good: it begins a new one. */
+static void give_up_recovery(struct admission *a)
+{
+	recovery_free(&a->recovery);
+	open_session(a);
+}
+
+static void settle_recovery(struct admission *a)
+{
+	struct slice rooms = field(a->core, slice_str(a->answer), "rooms");
+
+	switch (recovery_take(a->recovery, a->room, rooms, &a->waiter)) {
+	case RECOVERY_READY:
+		enter(a);
+		break;
+	case RECOVERY_WAIT:
+		break;
+	case RECOVERY_AGAIN:
+		if (++a->attempts < ATTEMPTS_MAX)
+			open_session(a);
+		else
+			give_up_recovery(a);
+		break;
+	case RECOVERY_BAD:
+		give_up_recovery(a);
+		break;
+	}
+}
+
+static void settle(struct admission *a)
+{
+	if (a->recovery) {
+		settle_recovery(a);
+		return;
+	}
+	switch (feed_room_settle(a->room, field_number(a->core, slice_str(a->answer), "seq"),
+				 &a->waiter)) {
+	case ROOM_READY:
+		enter(a);
+		break;
+	case ROOM_STALE:
+		if (++a->attempts < ATTEMPTS_MAX)
+			open_session(a);
+		else
+			enter(a);
+		break;
+	case ROOM_WAIT:
+		break;
+	}
 }
 
 static int find_room(struct admission *a, struct slice id)
@@ -193,54 +287,74 @@ static int find_room(struct admission *a, struct slice id)
 	return rc;
 }
 
-static void on_session(void *arg, const struct storage_answer *answer)
+/* 0 when the answer is one. */
+static int read_session(struct admission *a, struct slice json)
 {
-	static const char *const keys[] = { "ok", "room", "seq", "streams" };
-	struct admission *a = arg;
+	static const char *const keys[] = { "ok", "room", "seq", "streams", "epoch", "recovered" };
 	struct core *core = a->core;
 	struct slice v[ARRAY_LEN(keys)];
+	struct slice epoch;
 	int64_t seq = 0;
 
-	arena_reset(&core->scratch);
-	if (!admission_socket(a)) {
+	fields(core, json, keys, ARRAY_LEN(keys), v);
+	if (!slice_is(v[0], "true") || find_room(a, field_text(core, json, "room")) != 0 ||
+	    field_int(v[2], 0, INT64_MAX, &seq) != FIELD_OK || !v[3].len ||
+	    field_string(core, v[4], EPOCH_MAX, &epoch) != FIELD_OK)
+		return PARLANCE_EINVAL;
+	if (!slice_is(v[5], "true"))
+		recovery_free(&a->recovery);
+	instance_epoch(core, epoch);
+	free(a->answer);
+	a->answer = strndup(json.p, json.len);
+	return a->answer ? 0 : PARLANCE_ENOMEM;
+}
+
+static void on_session(void *arg, const struct storage_answer *answer)
+{
+	struct admission *a = arg;
+
+	arena_reset(&a->core->scratch);
+	if (!admission_socket(a))
 		admission_free(&a);
-		return;
-	}
-	fields(core, answer->json, keys, ARRAY_LEN(keys), v);
-	if (storage_code(answer, "session_open") != CODE_NONE || !slice_is(v[0], "true") ||
-	    find_room(a, field_text(core, answer->json, "room")) != 0 ||
-	    field_int(v[2], 0, INT64_MAX, &seq) != FIELD_OK || !v[3].len) {
+	else if (storage_code(answer, "session_open") != CODE_NONE ||
+		 read_session(a, answer->json) != 0)
 		come_again(&a);
-		return;
-	}
-	free(a->streams);
-	a->streams = strndup(v[3].p, v[3].len);
-	if (!a->streams) {
-		come_again(&a);
-		return;
-	}
-	switch (feed_room_settle(a->room, seq, &a->waiter)) {
-	case ROOM_READY:
-		enter(a);
-		break;
-	case ROOM_STALE:
-		if (++a->attempts < ATTEMPTS_MAX)
-			open_session(a);
-		else
-			enter(a);
-		break;
-	case ROOM_WAIT:
-		break;
-	}
+	else
+		settle(a);
 }
 
 static void open_session(struct admission *a)
 {
-	struct slice user = slice_str(a->user);
+	struct core *core = a->core;
+	struct slice none = slice_of(NULL, 0);
+	struct slice params[8] = { slice_str(a->user), none, slice_str(a->pid), none,
+				   none, none, none, none };
+	struct strbuf rooms;
+	struct strbuf seqs;
+	char window[24];
+	char max[24];
+	bool ok = true;
 
-	if (storage_call(a->core->plugins, PARLANCE_SESSION_OPEN, &user, 1,
-			 a->core->config->storage_timeout_ms, on_session, a) != 0)
+	strbuf_init(&rooms, SIZE_MAX / 2);
+	strbuf_init(&seqs, SIZE_MAX / 2);
+	if (a->recovery) {
+		ok = recovery_follow(a->recovery, core, user_find(core, slice_str(a->user)));
+		recovery_params(a->recovery, &rooms, &seqs);
+		(void)snprintf(window, sizeof(window), "%u", core->config->recovery_window_s);
+		(void)snprintf(max, sizeof(max), "%u", core->config->recovery_max_events);
+		params[1] = slice_str(a->recovery->pid);
+		params[3] = slice_str(a->recovery->epoch);
+		params[4] = slice_of(rooms.data, rooms.len);
+		params[5] = slice_of(seqs.data, seqs.len);
+		params[6] = slice_str(window);
+		params[7] = slice_str(max);
+		ok = ok && strbuf_ok(&rooms) && strbuf_ok(&seqs);
+	}
+	if (!ok || storage_call(core->plugins, PARLANCE_SESSION_OPEN, params, 8,
+				core->config->storage_timeout_ms, on_session, a) != 0)
 		come_again(&a);
+	strbuf_fini(&rooms);
+	strbuf_fini(&seqs);
 }
 
 static void begin_session(struct admission *a, struct slice user)
@@ -251,6 +365,7 @@ static void begin_session(struct admission *a, struct slice user)
 		return;
 	}
 	a->waiter.fn = on_position;
+	id_token(a->pid);
 	open_session(a);
 }
 
@@ -345,7 +460,7 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 		refuse(socket, CODE_UNAUTHENTICATED, "invalid token");
 		return;
 	}
-	a = core->stopped ? NULL : calloc(1, sizeof(*a));
+	a = core->draining ? NULL : calloc(1, sizeof(*a));
 	if (!a) {
 		sio_disconnect(socket, true);
 		return;
@@ -353,6 +468,8 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 	a->core = core;
 	a->socket = sio_id(socket);
 	read_wishes(a, connect->auth);
+	if (core->config->recovery_window_s && connect->pid.len)
+		a->recovery = recovery_new(connect->pid, connect->offset);
 	if (auth_verify(core->plugins, token, connect->address, connect->origin,
 			core->config->auth_timeout_ms, on_verified, a) != 0)
 		come_again(&a);

@@ -13,7 +13,6 @@
 #define ATTEMPTS_MAX 5
 #define LIST_LIMIT_DEFAULT "50"
 #define CURSOR_MAX 256
-#define USER_MAX 255
 #define ROLE_MAX 16
 
 enum conversation_role role_parse(struct slice name)
@@ -194,17 +193,27 @@ static void emit_about(struct member *m, const char *name, struct slice conversa
 	member_emit(m, name, json_end(sb));
 }
 
+void conversation_tell_joined(struct member *m, struct slice id)
+{
+	emit_about(m, "conversation:joined", id);
+}
+
 static void joined(struct request *r, struct slice ack)
 {
 	struct member *m = request_member(r);
 	struct feed_room *room = r->room;
+	/* In memory of the scratch arena: the request and its text go. */
+	char *active = NULL;
+	struct slice json = field(r->core, ack, "activeStream");
 
+	if (json.len)
+		active = arena_strndup(&r->core->scratch, json.p, json.len);
 	room->refs++;
 	if (m)
-		emit_about(m, "conversation:joined", slice_str(r->conversation));
+		conversation_tell_joined(m, slice_str(r->conversation));
 	request_ok(&r, ack);
 	if (m)
-		stream_snapshot(room, m);
+		relay_join(room, m, slice_str(active));
 	feed_room_put(&room);
 }
 

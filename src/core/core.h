@@ -43,16 +43,46 @@ struct core_config {
 	uint32_t typing_repeat_ms;
 	uint32_t lease_beat_ms;
 	uint32_t heads_interval_ms;
+	uint32_t relay_interval_ms;
+	uint32_t recovery_window_s;
+	uint32_t recovery_max_events;
+	uint32_t drain_timeout_ms;
+	uint32_t drain_spread_ms;
 	uint32_t shutdown_timeout_ms;
+	const char *advertise; /* where other instances reach our listener; empty: nowhere */
 };
 
 struct core;
+
+/* Another instance that has told where it can be reached. */
+struct core_peer {
+	uint64_t number;
+	const char *address;
+};
+
+/* What the chat learns of its cluster, for those who carry requests between instances. All is
+ * borrowed for the call. */
+struct core_cluster_ops {
+	/** This process is this instance now; all instances share the secret. */
+	void (*registered)(void *arg, uint64_t number, struct slice secret);
+	void (*peers)(void *arg, const struct core_peer *peers, size_t n);
+	/** Whether it can serve, as of now. why_not: a sentence, NULL when it can. */
+	void (*ready)(void *arg, const char *why_not);
+};
 
 /** Makes the chat and opens the namespace "/". Before plugins_create: it becomes the storage's
  * listener and what plugins see of the chat. config, sio and plugins are borrowed for its life. 0
  * or PARLANCE_ENOMEM. */
 MUST_USE int core_new(struct core **out, struct loop *loop, struct sio *sio,
 		      struct plugins *plugins, const struct core_config *config);
+
+/** Sets who hears of the cluster; before plugins_create. */
+void core_set_cluster(struct core *core, const struct core_cluster_ops *ops, void *arg);
+
+/** No new sockets from now on: those that there are are told to connect elsewhere and let go, one
+ * after the other within config->drain_spread_ms; answers come to their end. done(arg) is called
+ * when both is so, or after config->drain_timeout_ms; core_stop follows. */
+void core_drain(struct core *core, void (*done)(void *arg), void *arg);
 
 /** Ends the running answers, as interrupted, and has them and the instance's end written down;
  * done(arg) is called when that is so, or after config->shutdown_timeout_ms. */

@@ -5,6 +5,9 @@
  *
  * An event that concerns both a conversation's room and users' rooms comes once for each; a socket
  * that is in the conversation's room hears the room's, its user's other sockets the user's.
+ *
+ * An event makes one message or several, always the same in the same order, so that a client that
+ * lost its connection between two of them gets the rest (recovery.c).
  */
 #include "core/private.h"
 #include "base/err.h"
@@ -20,18 +23,32 @@ struct event {
 	struct slice body;
 	struct feed_room *skip; /* sockets in this room are told by another event */
 	int aliases;       /* families that a receiver is to hear at least one of; 0: all */
+	struct member *only; /* not NULL: he missed it, the others had it */
+	unsigned part;       /* messages so far */
+	unsigned missed;     /* only: the first that he missed */
 };
 
-static bool wants(void *arg, const struct sio_socket *socket)
+static bool member_wants(const struct event *e, const struct member *m)
 {
-	const struct event *e = arg;
-	const struct member *m = member_of(socket);
-
-	if (!m)
-		return false;
 	if (e->aliases && !(m->aliases & e->aliases))
 		return false;
 	return !e->skip || !member_joined(m, e->skip);
+}
+
+static bool wants(void *arg, const struct sio_socket *socket)
+{
+	const struct member *m = member_of(socket);
+
+	return m && member_wants(arg, m);
+}
+
+static void emit_missed(struct event *e, const char *name, struct slice json, bool to_origin)
+{
+	if (e->part < e->missed || (!to_origin && slice_eq(e->origin, e->only->sid)) ||
+	    !member_wants(e, e->only))
+		return;
+	recovery_at(e->only->recovery, e->room, e->part);
+	member_emit(e->only, name, json);
 }
 
 static void emit_json(struct event *e, const char *name, struct slice json, bool to_origin,
@@ -47,6 +64,12 @@ static void emit_json(struct event *e, const char *name, struct slice json, bool
 	};
 
 	e->aliases = aliases;
+	e->part++;
+	if (e->only) {
+		emit_missed(e, name, json, to_origin);
+		return;
+	}
+	e->room->part = e->part;
 	if (!json.len ||
 	    sio_emit_rooms(e->core->nsp, &e->room->name, 1, &except, origin ? 1 : 0, &message) != 0)
 		log_err("chat", LOG_FIELDS(LOG_STR("event", name)), "not delivered (out of memory)");
@@ -79,8 +102,23 @@ static void on_message_new(struct event *e)
 
 static void on_message_started(struct event *e)
 {
+	static const char *const keys[] = { "assistantMessageId", "streamId", "messageId" };
+	struct core *core = e->core;
+	struct slice v[ARRAY_LEN(keys)];
+	struct slice message;
+	struct slice stream;
+	struct slice client_id;
+
 	emit(e, "ai:typing:start", true, 0);
-	generation_announced(e->core, field_text(e->core, e->body, "assistantMessageId"));
+	if (e->only)
+		return;
+	fields(core, e->body, keys, ARRAY_LEN(keys), v);
+	if (field_uuid(core, v[0], &message) != FIELD_OK)
+		return;
+	generation_announced(core, message);
+	(void)field_string(core, v[2], SIZE_MAX, &client_id);
+	if (field_uuid(core, v[1], &stream) == FIELD_OK)
+		relay_started(e->room, message, stream, client_id);
 }
 
 static void emit_typing_stop(struct event *e, struct slice stream, struct slice client_id)
@@ -114,7 +152,7 @@ static void emit_closing(struct event *e, const char *name, struct slice json, s
 static void emit_message_error(struct event *e, struct slice assistant, struct slice id,
 			       const struct error_about *about)
 {
-	struct member *asker = asker_of(e->core, id);
+	struct member *asker = e->only ? NULL : asker_of(e->core, id);
 	struct strbuf *sb = json_begin(e->core);
 
 	error_append(sb, about);
@@ -144,9 +182,12 @@ static void on_message_finished(struct event *e)
 	(void)field_string(core, v[2], SIZE_MAX, &about.message);
 	id = field_text(core, v[0], "id");
 	status = field_text(core, v[0], "status");
+	if (!e->only)
+		relay_finish(e->room, id, field_text(core, v[0], "content"));
 	emit_typing_stop(e, about.stream, about.message);
 	if (slice_is(status, "complete") || slice_is(status, "stopped")) {
-		emit_closing(e, "message:complete", e->body, asker_of(core, id));
+		emit_closing(e, "message:complete", e->body,
+			     e->only ? NULL : asker_of(core, id));
 	} else {
 		struct slice error = field(core, v[0], "error");
 		struct slice code = field_text(core, error, "code");
@@ -156,7 +197,8 @@ static void on_message_finished(struct event *e)
 		about.retry_after_ms = retry > 0 ? (uint64_t)retry : 0;
 		emit_message_error(e, v[0], id, &about);
 	}
-	generation_finished(e->room, id);
+	if (!e->only)
+		generation_finished(e->room, id);
 }
 
 static void on_conversation_created(struct event *e)
@@ -194,7 +236,7 @@ static void on_conversation_updated(struct event *e)
 	struct slice participants =
 	    field(e->core, field(e->core, e->body, "update"), "participants");
 
-	if (participants.len && !e->room->of_user)
+	if (participants.len && !e->room->of_user && !e->only)
 		update_roles(e, participants);
 	skip_conversation(e);
 	emit_both(e, "conversation:update", "conversation:updated");
@@ -208,11 +250,12 @@ static void on_conversation_deleted(struct event *e)
 	struct list *tmp;
 
 	if (!e->room->of_user) {
-		(void)generation_stop_all(e->room, slice_of(NULL, 0), NULL);
+		if (!e->only)
+			(void)generation_stop_all(e->room, slice_of(NULL, 0), NULL);
 		return;
 	}
 	emit_both(e, "conversation:delete", "conversation:deleted");
-	if (!conversation)
+	if (!conversation || e->only)
 		return;
 	conversation->refs++;
 	LIST_FOREACH_SAFE (node, tmp, &conversation->joined) {
@@ -244,37 +287,91 @@ static void on_message_deleted(struct event *e)
 	emit(e, "message:deleted", true, 0);
 }
 
+/* What an application told by SQL. */
+static void on_published(struct event *e)
+{
+	struct slice name = field_text(e->core, e->body, "event");
+	char *text = arena_strndup(&e->core->scratch, name.p, name.len);
+
+	if (text && name.len && !memchr(name.p, '\0', name.len))
+		emit_json(e, text, field(e->core, e->body, "data"), true, 0);
+}
+
+static void disconnect(struct member *m)
+{
+	struct sio_socket *s = sio_lookup(m->core->sio, m->socket);
+
+	if (s)
+		sio_disconnect(s, false);
+}
+
+/* For good: the clients do not come back by themselves. */
+static void on_user_disconnected(struct event *e)
+{
+	struct user *u = e->room->user;
+
+	if (e->only) {
+		disconnect(e->only);
+		return;
+	}
+	for (struct list *node = u ? u->members.next : NULL; u && node != &u->members;
+	     node = node->next)
+		disconnect(CONTAINER_OF(node, struct member, in_user));
+}
+
 static const struct {
 	const char *type;
 	void (*deliver)(struct event *e);
+	bool weighty; /* believed only when it was read from the log */
 } types[] = {
-	{ "conversation.activity", on_conversation_activity },
-	{ "conversation.created", on_conversation_created },
-	{ "conversation.deleted", on_conversation_deleted },
-	{ "conversation.updated", on_conversation_updated },
-	{ "conversation.viewed", on_conversation_viewed },
-	{ "message.deleted", on_message_deleted },
-	{ "message.finished", on_message_finished },
-	{ "message.new", on_message_new },
-	{ "message.started", on_message_started },
-	{ "message.updated", on_message_updated },
+	{ "conversation.activity", on_conversation_activity, false },
+	{ "conversation.created", on_conversation_created, false },
+	{ "conversation.deleted", on_conversation_deleted, false },
+	{ "conversation.updated", on_conversation_updated, false },
+	{ "conversation.viewed", on_conversation_viewed, false },
+	{ "message.deleted", on_message_deleted, false },
+	{ "message.finished", on_message_finished, false },
+	{ "message.new", on_message_new, false },
+	{ "message.started", on_message_started, false },
+	{ "message.updated", on_message_updated, false },
+	{ "published", on_published, false },
+	{ "user.disconnected", on_user_disconnected, true },
 };
 
-void deliver_event(struct feed_room *room, struct slice json)
+/* False: it is to be read from the log first. */
+static bool deliver(struct event *e, struct slice json, bool live)
 {
 	static const char *const keys[] = { "t", "c", "o", "b" };
-	struct event e = { .core = room->core, .room = room };
 	struct slice v[ARRAY_LEN(keys)];
 	struct slice type;
 
-	fields(room->core, json, keys, ARRAY_LEN(keys), v);
-	if (field_string(room->core, v[0], SIZE_MAX, &type) != FIELD_OK || !v[3].len ||
+	fields(e->core, json, keys, ARRAY_LEN(keys), v);
+	if (field_string(e->core, v[0], SIZE_MAX, &type) != FIELD_OK || !v[3].len ||
 	    json_kind(v[3]) != '{')
-		return; /* a body that is gone: what it told of was purged */
-	(void)field_string(room->core, v[1], SIZE_MAX, &e.conversation);
-	(void)field_string(room->core, v[2], SIZE_MAX, &e.origin);
-	e.body = v[3];
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (slice_is(type, types[i].type))
-			types[i].deliver(&e);
+		return true; /* a body that is gone: what it told of was purged */
+	(void)field_string(e->core, v[1], SIZE_MAX, &e->conversation);
+	(void)field_string(e->core, v[2], SIZE_MAX, &e->origin);
+	e->body = v[3];
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (!slice_is(type, types[i].type))
+			continue;
+		if (types[i].weighty && live)
+			return false;
+		types[i].deliver(e);
+	}
+	return true;
+}
+
+bool deliver_event(struct feed_room *room, struct slice json, bool live)
+{
+	struct event e = { .core = room->core, .room = room };
+
+	return deliver(&e, json, live);
+}
+
+void deliver_missed(struct member *m, struct feed_room *room, struct slice json, unsigned skip)
+{
+	struct event e = { .core = room->core, .room = room, .only = m, .missed = skip + 1 };
+
+	(void)deliver(&e, json, false);
 }

@@ -322,6 +322,8 @@ static const struct {
 	{ "message:send", message_send },
 	{ "message:stop", message_stop },
 	{ "ping", ping },
+	{ "presence:get", presence_get },
+	{ "presence:subscribe", presence_subscribe },
 	{ "typing:start", typing_start },
 	{ "typing:stop", typing_stop },
 };

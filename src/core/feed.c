@@ -36,18 +36,37 @@ static void wake(struct feed_room *room)
 	}
 }
 
-static void deliver(struct feed_room *room, int64_t seq, struct slice json)
+static void keep_for_tails(struct feed_room *room, struct slice json)
+{
+	for (struct list *node = room->tails.next; node != &room->tails; node = node->next) {
+		struct room_tail *t = CONTAINER_OF(node, struct room_tail, node);
+
+		if (t->events.len)
+			strbuf_append_char(&t->events, ',');
+		strbuf_append_slice(&t->events, json);
+	}
+}
+
+/* False: it is to be read from the log first. */
+static bool deliver(struct feed_room *room, int64_t seq, struct slice json, bool live)
 {
 	struct core *core = room->core;
+	bool done;
 
-	room->known = seq;
-	if (room->seen < seq)
-		room->seen = seq;
-	core->n_events++;
+	CHECK(seq == room->known + 1);
 	room->refs++;
-	deliver_event(room, json);
-	wake(room);
+	done = deliver_event(room, json, live);
+	room->part = 0;
+	if (done) {
+		room->known = seq;
+		if (room->seen < seq)
+			room->seen = seq;
+		core->n_events++;
+		keep_for_tails(room, json);
+		wake(room);
+	}
 	feed_room_put(&room);
+	return done;
 }
 
 /* Replay */
@@ -76,6 +95,7 @@ static void settle(struct feed_room *room, int64_t head, bool pruned)
 			 "events were missed for good (the log is shorter than the outage)");
 		room->known = head;
 		generation_forget_finished(room);
+		relay_drop_room(room);
 		wake(room);
 	}
 	if (room->seen < head)
@@ -108,7 +128,7 @@ static void on_replay(void *arg, const struct storage_answer *answer)
 		int64_t seq = field_number(core, events[i], "s");
 
 		if (seq == room->known + 1)
-			deliver(room, seq, events[i]);
+			(void)deliver(room, seq, events[i], false);
 	}
 	settle(room, field_number(core, json, "head"),
 	       slice_is(field(core, json, "pruned"), "true"));
@@ -176,11 +196,12 @@ static void on_event(void *ctx, const struct parlance_storage_event *event)
 	if (!room || event->seq <= room->known)
 		return;
 	if (room->state == ROOM_LIVE && event->seq == room->known + 1 && event->json.len) {
+		struct slice json = slice_of(event->json.p, event->json.len);
+
 		arena_reset(&core->scratch);
 		/* Anybody who may connect to the database may write to the channel. */
-		if (json_scan_value(slice_of(event->json.p, event->json.len)) == 0)
-			deliver(room, event->seq, slice_of(event->json.p, event->json.len));
-		return;
+		if (json_scan_value(json) != 0 || deliver(room, event->seq, json, true))
+			return;
 	}
 	if (room->seen < event->seq)
 		room->seen = event->seq;
@@ -263,8 +284,10 @@ static void on_heads_timer(struct timer *timer)
 {
 	struct core *core = CONTAINER_OF(timer, struct core, heads_timer);
 
-	if (core->feed_up)
+	if (core->feed_up) {
 		ask_all_heads(core);
+		presence_look_all(core);
+	}
 	loop_timer_start(core->loop, timer, core->config->heads_interval_ms, on_heads_timer);
 }
 
@@ -273,6 +296,7 @@ static void on_feed(void *ctx, bool up)
 	struct core *core = ctx;
 
 	core->feed_up = up;
+	core_tell_ready(core);
 	if (up)
 		ask_all_heads(core);
 }
@@ -280,12 +304,12 @@ static void on_feed(void *ctx, bool up)
 static void on_ready(void *ctx, bool ready)
 {
 	instance_ready(ctx, ready);
+	core_tell_ready(ctx);
 }
 
 static void on_message(void *ctx, struct slice payload)
 {
-	(void)ctx;
-	(void)payload;
+	cluster_receive(ctx, payload);
 }
 
 const struct storage_listener feed_listener = { on_event, on_feed, on_ready, on_message };

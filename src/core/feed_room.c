@@ -5,6 +5,7 @@
  * room lives as long as somebody refers to it.
  */
 #include "core/private.h"
+#include "base/base64.h"
 #include "base/err.h"
 
 struct feed_room *feed_room_find(struct core *core, struct slice id)
@@ -17,8 +18,28 @@ static void room_free(struct feed_room **rp)
 	struct feed_room *r = *rp;
 
 	*rp = NULL;
-	CHECK(list_empty(&r->joined) && list_empty(&r->generations) && list_empty(&r->waiters));
+	CHECK(list_empty(&r->joined) && list_empty(&r->generations) && list_empty(&r->waiters) &&
+	      list_empty(&r->streams) && list_empty(&r->tails));
+	typing_forget(r);
 	free(r);
+}
+
+static void make_tag(struct feed_room *r)
+{
+	unsigned char bytes[16];
+	char text[ROOM_TAG_LEN + 3]; /* with its padding */
+	size_t n = 0;
+
+	for (const char *p = r->id; *p; p++) {
+		unsigned digit = (unsigned)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+
+		if (*p == '-')
+			continue;
+		bytes[n / 2] = (unsigned char)(n % 2 ? bytes[n / 2] | digit : digit << 4);
+		n++;
+	}
+	(void)base64_encode(bytes, sizeof(bytes), text);
+	memcpy(r->tag, text, ROOM_TAG_LEN);
 }
 
 struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice name, bool of_user)
@@ -46,6 +67,10 @@ struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice
 	list_init(&r->joined);
 	list_init(&r->waiters);
 	list_init(&r->generations);
+	list_init(&r->streams);
+	list_init(&r->typists);
+	list_init(&r->tails);
+	make_tag(r);
 	if (map_put(core->rooms, r) != 0)
 		room_free(&r);
 	return r;
@@ -101,6 +126,7 @@ int feed_room_enter(struct feed_room *room, struct member *member, enum conversa
 	room->n_mode[member->mode - 1]++;
 	list_push_back(&member->joined, &j->in_member);
 	list_push_back(&room->joined, &j->in_room);
+	presence_touch(member);
 	return 0;
 }
 
@@ -117,9 +143,14 @@ void feed_room_leave(struct joined **jp)
 	if (s && sio_connected(s))
 		sio_leave(s, room->name);
 	room->n_mode[j->member->mode - 1]--;
+	presence_touch(j->member);
 	list_remove(&j->in_member);
 	list_remove(&j->in_room);
 	free(j);
+	if (list_empty(&room->joined)) {
+		typing_forget(room);
+		relay_drop_room(room);
+	}
 	feed_room_put(&room);
 }
 

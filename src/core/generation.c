@@ -48,16 +48,13 @@ static void destroy(struct generation *g)
 	struct core *core = g->core;
 
 	timer_stop(&g->retry_timer);
-	stream_stop(g);
+	relay_forget(g);
 	list_remove(&g->in_room);
 	list_remove(&g->in_unflushed);
-	if (map_get(core->generations, g->message, ID_UUID_LEN) == g)
-		map_del(core->generations, g->message, ID_UUID_LEN);
-	feed_room_put(&g->room);
-	strbuf_fini(&g->text);
-	strbuf_fini(&g->escaped);
+	if (map_get(core->generations, g->out.message, ID_UUID_LEN) == g)
+		map_del(core->generations, g->out.message, ID_UUID_LEN);
+	stream_fini(&g->out);
 	arena_fini(&g->arena);
-	free(g->client_id);
 	free(g->origin);
 	free(g->model);
 	free(g->usage);
@@ -73,7 +70,8 @@ static void let_go(struct generation *g)
 	if (g->state != GENERATION_GONE)
 		set_state(g, GENERATION_GONE);
 	timer_stop(&g->retry_timer);
-	stream_stop(g);
+	stream_stop(&g->out);
+	relay_forget(g);
 	list_remove(&g->in_unflushed);
 	list_remove(&g->in_room);
 	if (g->call)
@@ -86,24 +84,19 @@ struct generation *generation_new(const struct generation_config *c)
 {
 	struct core *core = c->room->core;
 	struct generation *g = calloc(1, sizeof(*g));
+	int rc;
 
 	if (!g)
 		return NULL;
 	g->core = core;
 	g->state = GENERATION_STORING;
 	arena_init(&g->arena, 0);
-	strbuf_init(&g->text, core->config->max_answer_bytes);
-	strbuf_init(&g->escaped, (size_t)core->config->max_answer_bytes * 6);
-	for (size_t i = 0; i < STREAM_MODES; i++)
-		g->cursors[i].generation = g;
-	memcpy(g->message, c->message, sizeof(g->message));
-	memcpy(g->stream, c->stream, sizeof(g->stream));
-	g->client_id = c->client_id ? strdup(c->client_id) : NULL;
+	list_init(&g->viewers);
+	rc = stream_init(&g->out, c->room, slice_str(c->message), slice_str(c->stream),
+			 slice_str(c->client_id));
 	g->origin = strndup(c->origin.p, c->origin.len);
-	g->room = c->room;
-	g->room->refs++;
-	list_push_back(&g->room->generations, &g->in_room);
-	if ((c->client_id && !g->client_id) || !g->origin || map_put(core->generations, g) != 0) {
+	list_push_back(&c->room->generations, &g->in_room);
+	if (rc || !g->origin || map_put(core->generations, g) != 0) {
 		destroy(g);
 		return NULL;
 	}
@@ -160,7 +153,7 @@ static int call_about(struct generation *g, enum parlance_storage_function funct
 	if (!about)
 		return PARLANCE_ENOMEM;
 	about->core = g->core;
-	memcpy(about->message, g->message, sizeof(about->message));
+	memcpy(about->message, g->out.message, sizeof(about->message));
 	rc = storage_call(g->core->plugins, function, params, n,
 			  g->core->config->storage_timeout_ms, done, about);
 	if (rc)
@@ -176,7 +169,7 @@ static void on_stored(void *arg, const struct storage_answer *answer)
 		return;
 	if (answer->status == PARLANCE_STORAGE_FAILED && g->attempts >= FAILURES_MAX) {
 		log_err("chat",
-			LOG_FIELDS(LOG_STR("message", g->message),
+			LOG_FIELDS(LOG_STR("message", g->out.message),
 				   LOG_STR("detail", answer->detail)),
 			"an answer could not be stored");
 		let_go(g);
@@ -195,11 +188,11 @@ static void store_outcome(struct generation *g)
 	char instance[24];
 
 	(void)snprintf(instance, sizeof(instance), "%" PRId64, g->core->instance);
-	params[0] = slice_str(g->message);
+	params[0] = slice_str(g->out.message);
 	params[1] = slice_str(instance);
 	params[2] = slice_str(g->status);
 	params[3] = g->finish_reason ? slice_str(g->finish_reason) : slice_of(NULL, 0);
-	params[4] = slice_of(strbuf_cstr(&g->text), g->text.len);
+	params[4] = slice_of(strbuf_cstr(&g->out.text), g->out.text.len);
 	params[5] = g->model ? slice_str(g->model) : slice_of(NULL, 0);
 	params[6] = g->usage ? slice_str(g->usage) : slice_of(NULL, 0);
 	params[7] = g->error ? slice_str(g->error) : slice_of(NULL, 0);
@@ -210,7 +203,7 @@ static void store_outcome(struct generation *g)
 /* The text is as long as it gets. */
 static void finish(struct generation *g, const char *status, const char *finish_reason)
 {
-	stream_flush(g);
+	stream_flush(&g->out);
 	list_remove(&g->in_unflushed);
 	set_state(g, GENERATION_FINISHING);
 	g->status = status;
@@ -239,7 +232,7 @@ static void set_error(struct generation *g, enum core_code code, uint64_t retry_
 static void fail(struct generation *g, enum core_code code, uint64_t retry_after_ms)
 {
 	set_error(g, code, retry_after_ms);
-	finish(g, g->text.len ? "interrupted" : "failed", NULL);
+	finish(g, g->out.text.len ? "interrupted" : "failed", NULL);
 }
 
 void generation_abandon(struct generation *g)
@@ -253,20 +246,19 @@ void generation_abandon(struct generation *g)
 static bool on_delta(void *arg, enum parlance_delta kind, struct slice text)
 {
 	struct generation *g = arg;
+	bool ok;
 
 	if (g->state != GENERATION_RUNNING || kind != PARLANCE_DELTA_TEXT)
 		return true;
-	if (text.len > g->text.max - g->text.len) {
+	if (text.len > g->out.text.max - g->out.text.len) {
 		/* As much of it as the limit lets in; the rest of the answer is not wanted. */
-		text.len = utf8_whole_len(text.p, g->text.max - g->text.len);
+		text.len = utf8_whole_len(text.p, g->out.text.max - g->out.text.len);
 		g->stop_asked = true;
 	}
-	strbuf_append_slice(&g->text, text);
-	strbuf_append_json_chars(&g->escaped, text.p, text.len);
-	g->utf16 += utf8_utf16_len(text.p, text.len);
-	stream_schedule(g);
+	ok = stream_append(&g->out, text);
 	parts_schedule(g);
-	if (!strbuf_ok(&g->text) || !strbuf_ok(&g->escaped))
+	relay_schedule(g);
+	if (!ok)
 		fail(g, CODE_INTERNAL, 0);
 	else if (g->stop_asked)
 		finish(g, "complete", "length");
@@ -326,7 +318,7 @@ static void on_end(void *arg, const struct parlance_end *end)
 		break;
 	}
 	log_warn("chat",
-		 LOG_FIELDS(LOG_STR("message", g->message), LOG_INT("finish", end->finish),
+		 LOG_FIELDS(LOG_STR("message", g->out.message), LOG_INT("finish", end->finish),
 			    LOG_STR("detail", end->detail ? end->detail : "")),
 		 "the AI service failed");
 	fail(g,
@@ -406,7 +398,7 @@ void generation_run(struct generation *g, struct slice prompt)
 		rc = provider_start(&g->call, g->core->plugins, &g->prompt,
 				    g->core->config->answer_timeout_ms, &provider_ops, g);
 	if (rc) {
-		log_err("chat", LOG_FIELDS(LOG_STR("message", g->message)),
+		log_err("chat", LOG_FIELDS(LOG_STR("message", g->out.message)),
 			"no answer can be generated (%s)",
 			rc == PARLANCE_ENOENT ? "no provider plugin is loaded"
 					      : parlance_err_text(rc));
@@ -461,7 +453,7 @@ static void begin(struct generation *g)
 	timer_stop(&g->retry_timer);
 	(void)snprintf(instance, sizeof(instance), "%" PRId64, g->core->instance);
 	(void)snprintf(history, sizeof(history), "%u", g->core->config->history_messages);
-	params[0] = slice_str(g->message);
+	params[0] = slice_str(g->out.message);
 	params[1] = slice_str(instance);
 	params[2] = slice_str(history);
 	if (call_about(g, PARLANCE_GENERATION_BEGIN, params, 3, on_begun) == 0)
@@ -495,7 +487,7 @@ void generation_wait(struct generation *g, bool in_front)
 	}
 	set_state(g, GENERATION_WAITING);
 	if (in_front) {
-		struct list *first = g->room->generations.next;
+		struct list *first = g->out.room->generations.next;
 
 		list_remove(&g->in_room);
 		list_push_back(first, &g->in_room); /* before it */
@@ -532,7 +524,7 @@ size_t generation_stop_all(struct feed_room *room, struct slice stream,
 	LIST_FOREACH_SAFE (node, tmp, &room->generations) {
 		struct generation *g = CONTAINER_OF(node, struct generation, in_room);
 
-		if (g != but && (!stream.len || slice_is(stream, g->stream)))
+		if (g != but && (!stream.len || slice_is(stream, g->out.id)))
 			n += generation_stop(g);
 	}
 	return n;
@@ -559,8 +551,7 @@ void generation_announced(struct core *core, struct slice message)
 
 	if (!g)
 		return;
-	g->announced = true;
-	stream_flush(g);
+	stream_announce(&g->out);
 }
 
 void generation_finished(struct feed_room *room, struct slice message)

@@ -3,7 +3,8 @@
 /*
  * This process as the database knows it: a number, new with each start, and a lease that is
  * renewed. Answers belong to a number. Who finds that its lease ran out owns nothing any more and
- * registers anew; every instance ends the answers of those that are gone.
+ * registers anew; every instance ends the answers of those that are gone. Each beat also tells of
+ * the other instances, and of answers of ours that somebody elsewhere wants to end.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,8 +15,10 @@
 #include "base/log.h"
 #include "wire/json_scan.h"
 
-#define REAP_MS 5000
+#define REAP_MS 1500
 #define REAP_JITTER_MS 1000
+#define LEASE_MS 6000 /* as sql/005_instances.sql has it */
+#define OTHERS_MAX 256
 #define MAINTAIN_MS 3600000
 #define RETRY_MS 1000
 
@@ -35,6 +38,15 @@ static struct slice instance_text(const struct core *core, char text[24])
 	return slice_str(text);
 }
 
+/* Nothing of what was ours is any more. */
+static void become_nobody(struct core *core)
+{
+	core->instance = 0;
+	core_tell_ready(core);
+	storage_set_instance(core->plugins, 0);
+	generation_fence_all(core);
+}
+
 static void on_registered(void *arg, const struct storage_answer *answer)
 {
 	struct core *core = arg;
@@ -50,7 +62,12 @@ static void on_registered(void *arg, const struct storage_answer *answer)
 	log_info("chat", LOG_FIELDS(LOG_INT("instance", core->instance)),
 		 "registered in the database");
 	storage_set_instance(core->plugins, core->instance);
-	beat_in(core, core->config->lease_beat_ms);
+	if (core->cluster.registered)
+		core->cluster.registered(core->cluster_arg, (uint64_t)core->instance,
+					 field_text(core, answer->json, "secret"));
+	core_tell_ready(core);
+	presence_restart(core);
+	beat_in(core, 1);
 	if (core->stopped)
 		instance_retire(core);
 }
@@ -66,7 +83,7 @@ static void do_register(struct core *core)
 	(void)snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	params[0] = slice_str(host);
 	params[1] = slice_str(pid);
-	params[2] = slice_of(NULL, 0);
+	params[2] = slice_str(core->config->advertise);
 	if (storage_call(core->plugins, PARLANCE_INSTANCE_REGISTER, params, 3,
 			 core->config->storage_timeout_ms, on_registered, core) == 0)
 		core->registering = true;
@@ -74,40 +91,141 @@ static void do_register(struct core *core)
 		beat_in(core, RETRY_MS);
 }
 
-static void on_beaten(void *arg, const struct storage_answer *answer)
+static void register_anew(struct core *core)
 {
-	struct core *core = arg;
-
-	arena_reset(&core->scratch);
-	/* Not told is not lost: the next beat will know. */
-	if (storage_code(answer, "instance_beat") != CODE_NONE ||
-	    !slice_is(field(core, answer->json, "ok"), "false"))
-		return;
-	log_warn("chat", LOG_FIELDS(LOG_INT("instance", core->instance)),
-		 "the lease ran out: running answers were ended by others (was the process or the "
-		 "database stopped?)");
-	core->instance = 0;
-	storage_set_instance(core->plugins, 0);
-	generation_fence_all(core);
+	become_nobody(core);
 	if (!core->registering && !core->stopped)
 		do_register(core);
+}
+
+void instance_epoch(struct core *core, struct slice epoch)
+{
+	struct member *m;
+	size_t pos = 0;
+	bool first = !core->epoch[0];
+
+	if (slice_is(epoch, core->epoch) || epoch.len > EPOCH_MAX)
+		return;
+	memset(core->epoch, 0, sizeof(core->epoch));
+	memcpy(core->epoch, epoch.p, epoch.len);
+	if (first)
+		return;
+	log_warn("chat", NULL,
+		 "the database has another history (a standby took over, or a backup was restored): "
+		 "clients begin anew");
+	while ((m = map_next(core->members, &pos))) {
+		struct sio_socket *s = sio_lookup(core->sio, m->socket);
+
+		if (s)
+			sio_disconnect(s, true);
+	}
+	register_anew(core);
+}
+
+static void take_others(struct core *core, struct slice json)
+{
+	struct core_peer peers[OTHERS_MAX];
+	struct slice *list;
+	size_t n_peers = 0;
+	size_t n;
+
+	if (json_scan_array(json, &core->scratch, OTHERS_MAX, &list, &n) != 0)
+		return;
+	core->n_others = n;
+	for (size_t i = 0; i < n; i++) {
+		struct slice address = field_text(core, list[i], "address");
+		int64_t number = field_number(core, list[i], "id");
+
+		if (!address.len || number <= 0)
+			continue;
+		address.p = arena_strndup(&core->scratch, address.p, address.len);
+		if (address.p)
+			peers[n_peers++] = (struct core_peer){ (uint64_t)number, address.p };
+	}
+	if (core->cluster.peers)
+		core->cluster.peers(core->cluster_arg, peers, n_peers);
+}
+
+static void take_stops(struct core *core, struct slice json)
+{
+	struct slice *list;
+	struct slice id;
+	size_t n;
+
+	if (json_scan_array(json, &core->scratch, SIZE_MAX, &list, &n) != 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct generation *g;
+
+		if (field_uuid(core, list[i], &id) != FIELD_OK)
+			continue;
+		g = generation_find(core, id);
+		if (g)
+			(void)generation_stop(g);
+	}
+}
+
+static void on_beaten(void *arg, const struct storage_answer *answer)
+{
+	static const char *const keys[] = { "ok", "epoch", "instances", "stops" };
+	struct core *core = arg;
+	struct slice v[ARRAY_LEN(keys)];
+	struct slice epoch;
+
+	arena_reset(&core->scratch);
+	core->beating = false;
+	if (core->beat_again && core->instance) {
+		core->beat_again = false;
+		instance_beat(core);
+	}
+	/* Not told is not lost: the next beat will know. */
+	if (storage_code(answer, "instance_beat") != CODE_NONE) {
+		core->beating_since_ms = 0;
+		return;
+	}
+	fields(core, answer->json, keys, ARRAY_LEN(keys), v);
+	if (!slice_is(v[0], "true")) {
+		log_warn("chat", LOG_FIELDS(LOG_INT("instance", core->instance)),
+			 "the lease ran out: running answers were ended by others (was the process "
+			 "or the database stopped?)");
+		register_anew(core);
+		return;
+	}
+	if (!core->beating_since_ms)
+		core->beating_since_ms = loop_now_ms(core->loop);
+	if (field_string(core, v[1], EPOCH_MAX, &epoch) == FIELD_OK)
+		instance_epoch(core, epoch);
+	take_others(core, v[2]);
+	take_stops(core, v[3]);
+}
+
+void instance_beat(struct core *core)
+{
+	struct slice params[2];
+	char text[24];
+
+	if (!core->instance)
+		return;
+	if (core->beating) {
+		core->beat_again = true;
+		return;
+	}
+	params[0] = instance_text(core, text);
+	params[1] = slice_str(map_count(core->watched) ? "true" : "false");
+	core->beating = storage_call(core->plugins, PARLANCE_INSTANCE_BEAT, params, 2,
+				     core->config->storage_timeout_ms, on_beaten, core) == 0;
 }
 
 static void on_beat_timer(struct timer *timer)
 {
 	struct core *core = CONTAINER_OF(timer, struct core, beat_timer);
-	struct slice param;
-	char text[24];
 
 	if (!core->instance) {
 		if (!core->registering)
 			do_register(core);
 		return;
 	}
-	param = instance_text(core, text);
-	if (storage_call(core->plugins, PARLANCE_INSTANCE_BEAT, &param, 1,
-			 core->config->lease_beat_ms, on_beaten, core) != 0)
-		log_warn("chat", NULL, "out of memory");
+	instance_beat(core);
 	beat_in(core, core->config->lease_beat_ms);
 }
 
@@ -142,7 +260,9 @@ static void on_reap_timer(struct timer *timer)
 {
 	struct core *core = CONTAINER_OF(timer, struct core, reap_timer);
 
-	if (!core->reaping && storage_ready(core->plugins))
+	/* Who was away himself cannot tell who was not: he gives the others the time of a lease. */
+	if (!core->reaping && storage_ready(core->plugins) && core->beating_since_ms &&
+	    loop_now_ms(core->loop) - core->beating_since_ms >= LEASE_MS)
 		core->reaping = storage_call(core->plugins, PARLANCE_INSTANCE_REAP, NULL, 0,
 					     core->config->storage_timeout_ms, on_reaped,
 					     core) == 0;
@@ -176,11 +296,13 @@ void instance_ready(struct core *core, bool ready)
 {
 	if (!ready || core->stopped)
 		return;
-	if (!core->instance && !core->registering) {
+	if (core->registering)
+		return;
+	if (!core->instance) {
 		do_register(core);
-		/* What a predecessor left behind, soon. */
-		loop_timer_start(core->loop, &core->reap_timer, 1, on_reap_timer);
 		loop_timer_start(core->loop, &core->maintain_timer, 1, on_maintain_timer);
+	} else {
+		instance_beat(core); /* the lease may be about to run out */
 	}
 }
 

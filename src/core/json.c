@@ -107,6 +107,17 @@ void json_text(struct strbuf *sb, const char *key, struct slice text)
 	strbuf_append_json(sb, text.p, text.len);
 }
 
+void sql_element(struct strbuf *sb, struct slice text)
+{
+	strbuf_append_char(sb, '"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.p[i] == '"' || text.p[i] == '\\')
+			strbuf_append_char(sb, '\\');
+		strbuf_append_char(sb, text.p[i]);
+	}
+	strbuf_append_char(sb, '"');
+}
+
 struct slice json_end(const struct strbuf *sb)
 {
 	return strbuf_ok(sb) ? slice_of(sb->data, sb->len) : slice_of(NULL, 0);

@@ -171,7 +171,9 @@ static void send_now(struct request *r, struct slice ack)
 	struct joined *j = m ? member_joined(m, r->room) : NULL;
 	struct generation_config config;
 
-	(void)ack;
+	/* Its offset must say that it is in the room, should the connection break now. */
+	if (j && ack.len)
+		conversation_tell_joined(m, slice_str(r->conversation));
 	if (!j) {
 		request_fail(&r, CODE_NOT_FOUND, NULL);
 		return;
@@ -352,6 +354,7 @@ static void answer_stop(struct request *r, size_t stopped)
 					 : "{\"ok\":true,\"stopped\":false,\"alreadyDone\":true}"));
 }
 
+/* Those of ours stop here; those of others were marked, and their instances hear of it. */
 static void on_stop(struct request *r, struct slice json)
 {
 	struct core *core = r->core;
@@ -367,6 +370,8 @@ static void on_stop(struct request *r, struct slice json)
 
 		if (g)
 			stopped += generation_stop(g);
+		else
+			stopped += field_number(core, streams[i], "instance") != core->instance;
 	}
 	answer_stop(r, stopped);
 }
@@ -374,8 +379,9 @@ static void on_stop(struct request *r, struct slice json)
 void message_stop(struct member *m, const struct sio_event *event, struct slice arg)
 {
 	struct core *core = m->core;
-	struct slice params[3];
+	struct slice params[4];
 	struct slice stream = slice_of(NULL, 0);
+	char instance[24];
 	struct request *r;
 	struct joined *j;
 	struct feed_room *room;
@@ -410,7 +416,9 @@ void message_stop(struct member *m, const struct sio_event *event, struct slice 
 	params[0] = user_id(m->user);
 	params[1] = id;
 	params[2] = stream;
-	request_call(r, PARLANCE_MESSAGE_STOP, params, 3, on_stop);
+	(void)snprintf(instance, sizeof(instance), "%" PRId64, core->instance);
+	params[3] = slice_str(instance);
+	request_call(r, PARLANCE_MESSAGE_STOP, params, 4, on_stop);
 }
 
 /* Listing */

@@ -38,7 +38,7 @@ static void drop_fenced(struct core *core, struct slice json)
 			continue;
 		g = generation_find(core, id);
 		if (g && g->state == GENERATION_RUNNING) {
-			log_warn("chat", LOG_FIELDS(LOG_STR("message", g->message)),
+			log_warn("chat", LOG_FIELDS(LOG_STR("message", g->out.message)),
 				 "an answer is not ours any more");
 			generation_drop(&g);
 		}
@@ -59,7 +59,7 @@ static void on_stored(void *arg, const struct storage_answer *answer)
 
 		if (stored && g->flushing > g->flushed)
 			g->flushed = g->flushing;
-		if (g->flushed == g->text.len)
+		if (g->flushed == g->out.text.len)
 			list_remove(node);
 	}
 	if (stored)
@@ -68,36 +68,24 @@ static void on_stored(void *arg, const struct storage_answer *answer)
 		start_timer(core, core->config->flush_interval_ms);
 }
 
-/* A text as an element of an array of SQL. */
-static void append_element(struct strbuf *sb, const char *p, size_t len)
-{
-	strbuf_append_char(sb, '"');
-	for (size_t i = 0; i < len; i++) {
-		if (p[i] == '"' || p[i] == '\\')
-			strbuf_append_char(sb, '\\');
-		strbuf_append_char(sb, p[i]);
-	}
-	strbuf_append_char(sb, '"');
-}
-
 static void append_part(struct generation *g, struct strbuf arrays[3])
 {
 	size_t end = g->flushing;
 
 	if (end <= g->flushed) {
-		end = g->text.len;
+		end = g->out.text.len;
 		if (end - g->flushed > PIECE_MAX) {
 			end = g->flushed + PIECE_MAX;
-			while ((g->text.data[end] & 0xc0) == 0x80)
+			while ((g->out.text.data[end] & 0xc0) == 0x80)
 				end--;
 		}
 		g->flushing = end;
 	}
 	for (size_t i = 0; i < 3; i++)
 		strbuf_append_char(&arrays[i], arrays[i].len ? ',' : '{');
-	strbuf_append_str(&arrays[0], g->message);
+	strbuf_append_str(&arrays[0], g->out.message);
 	strbuf_append_u64(&arrays[1], g->flushed);
-	append_element(&arrays[2], g->text.data + g->flushed, end - g->flushed);
+	sql_element(&arrays[2], slice_of(g->out.text.data + g->flushed, end - g->flushed));
 }
 
 static void store(struct core *core)
@@ -146,7 +134,7 @@ void parts_schedule(struct generation *g)
 		list_push_back(&core->unflushed, &g->in_unflushed);
 	if (core->parts_under_way)
 		return;
-	if (g->text.len - g->flushed >= core->config->flush_bytes)
+	if (g->out.text.len - g->flushed >= core->config->flush_bytes)
 		start_timer(core, 1);
 	else if (!timer_active(&core->parts_timer))
 		start_timer(core, core->config->flush_interval_ms);

@@ -61,6 +61,10 @@ enum stream_mode {
 #define USER_PREFIX "user:"
 #define CONVERSATION_PREFIX "conversation:"
 
+#define USER_MAX 255 /* bytes of a user's id */
+#define EPOCH_MAX 16
+#define ROOM_TAG_LEN 22 /* a UUID in base64 */
+
 #define RETRY_AFTER_MS 1000 /* what clients are told while the storage is away */
 
 struct core {
@@ -76,6 +80,7 @@ struct core {
 	struct map *members;     /* struct member by socket.id */
 	struct map *rooms;       /* struct feed_room by id */
 	struct map *generations; /* struct generation by the assistant's message */
+	struct map *relays;      /* struct relay likewise */
 	uint64_t next_uid;       /* names rooms for those who wait for the storage */
 
 	bool feed_up;
@@ -85,15 +90,44 @@ struct core {
 	bool parts_under_way;
 	struct list unflushed; /* generations with text that is not stored */
 
+	struct list relayed; /* generations that others watch */
+	struct timer relay_timer;
+	uint64_t relayed_ms; /* of the last tick */
+
+	struct list outbox; /* cluster.c: what waits to be sent to other instances */
+	size_t outbox_bytes;
+	bool outbox_under_way;
+	struct loop_task outbox_task;
+	size_t n_others; /* instances beside this one, as of the last beat */
+
+	struct list presence_dirty; /* members whose presence is to be written */
+	struct strbuf presence_gone; /* sockets that are gone, as elements of an array of SQL */
+	struct strbuf presence_changed; /* users who came or left, likewise */
+	bool presence_under_way;
+	struct timer presence_timer;
+	struct map *watched; /* struct watched by the user's id: somebody here wants to hear of him */
+	bool watched_under_way;
+
+	char epoch[EPOCH_MAX + 1]; /* of the database; empty: not known yet */
+
 	int64_t instance; /* this process's number in the database; 0: not registered */
 	bool registering;
 	bool reaping;
+	bool beating;              /* a beat is under way */
+	bool beat_again;           /* another one is wanted behind it */
+	uint64_t beating_since_ms; /* since when all beats were answered; 0: the last one was not */
 	struct timer beat_timer;
 	struct timer reap_timer;
 	struct timer maintain_timer;
 
+	struct core_cluster_ops cluster;
+	void *cluster_arg;
+
+	bool draining;              /* no new sessions; answers may come to their end */
 	void (*stopped)(void *arg); /* not NULL: stopping */
 	void *stopped_arg;
+	void (*drained)(void *arg); /* the caller's, while draining */
+	void *drained_arg;
 	struct timer stop_timer;
 	struct loop_task stop_task;
 	bool retiring;
@@ -123,6 +157,11 @@ struct member {
 	enum stream_mode mode;
 	int aliases; /* enum core_aliases */
 	int64_t expires_ms;
+	struct recovery *recovery; /* while it is told what it missed */
+	struct list in_dirty;      /* core->presence_dirty */
+	struct list watching;      /* struct watching */
+	size_t n_watching;
+	struct timer drain_timer;
 };
 
 enum conversation_role {
@@ -162,11 +201,22 @@ struct feed_room {
 	bool replaying; /* a request is under way */
 	int64_t known;  /* seq of the last event that was delivered */
 	int64_t seen;   /* the highest seq that was heard of */
+	unsigned part;  /* messages that the event after known has made so far, while it is delivered */
+	char tag[ROOM_TAG_LEN + 1]; /* its id in offsets */
 	size_t refs;    /* sockets, generations, requests under way */
 	struct list joined;
 	uint32_t n_mode[STREAM_MODES]; /* sockets in it by what they get of an answer */
 	struct list waiters;
 	struct list generations;
+	struct list streams; /* struct stream: answers that its sockets watch */
+	struct list typists; /* struct typist: sockets of other instances */
+	struct list tails;   /* struct room_tail */
+};
+
+/* Keeps the events that a room delivers from now on. Lives in its owner, zeroed. */
+struct room_tail {
+	struct list node;
+	struct strbuf events; /* JSON, comma separated */
 };
 
 /* Somebody who waits for a room to come to a position. Lives in its owner, zeroed. */
@@ -179,6 +229,8 @@ struct room_waiter {
 /* users.c: users, their sockets, and the functions of the seed */
 
 struct member *member_of(const struct sio_socket *socket);
+/** Tells the storage's view of it about a change. presence.c */
+void presence_touch(struct member *member);
 /** The member with this socket.id, or NULL. */
 struct member *member_find(struct core *core, struct slice sid);
 struct slice user_id(const struct user *user);
@@ -227,12 +279,21 @@ void feed_start(struct core *core);
 
 /* deliver.c: what an event means for sockets */
 
-void deliver_event(struct feed_room *room, struct slice json);
+/** live: it came as a notification, which anybody can forge. False: it is to be read from the log
+ * before it is believed. */
+MUST_USE bool deliver_event(struct feed_room *room, struct slice json, bool live);
+/** Tells one socket of an event that it missed, but for the first messages that the event makes. */
+void deliver_missed(struct member *member, struct feed_room *room, struct slice json,
+		    unsigned skip);
 
 /* event.c: clients' events, their answers and errors */
 
 struct entering;
 struct sending;
+struct generation;
+struct stream;
+
+typedef void event_fn(struct member *member, const struct sio_event *event, struct slice arg);
 
 /* A client's event whose answer takes a while. */
 struct request {
@@ -320,10 +381,10 @@ struct strbuf *json_begin(struct core *core);
 void json_key(struct strbuf *sb, const char *key);
 void json_text(struct strbuf *sb, const char *key, struct slice text);
 struct slice json_end(const struct strbuf *sb);
+/** A text as an element of an array of SQL. */
+void sql_element(struct strbuf *sb, struct slice text);
 
 /* conversations.c, messages.c, typing.c: handlers */
-
-typedef void event_fn(struct member *member, const struct sio_event *event, struct slice arg);
 
 event_fn conversation_join, conversation_leave, conversation_create, conversation_update,
     conversation_delete, conversation_list, conversation_share, conversation_unshare,
@@ -340,10 +401,165 @@ MUST_USE bool conversation_arg(struct member *member, const struct sio_event *ev
 void conversation_enter(struct request *request, struct slice since,
 			void (*joined)(struct request *request, struct slice ack));
 enum conversation_role role_parse(struct slice name);
+/** The member is in the conversation's room. */
+void conversation_tell_joined(struct member *member, struct slice conversation);
 
 void typing_end(struct joined *joined);
+void typing_on_remote(struct core *core, int64_t from, const struct slice *args, size_t n);
+/** Nobody is left to be told. */
+void typing_forget(struct feed_room *room);
 
-/* generation.c: the life of an answer; stream.c: how it gets to the tabs */
+/* stream.c: an answer's text on its way to the tabs */
+
+/* How far the answer was sent to those of a mode. */
+struct stream_cursor {
+	struct stream *stream;
+	size_t escaped;  /* bytes of stream.escaped */
+	uint64_t utf16;  /* code units of the text */
+	uint64_t seq;    /* frames */
+	uint64_t sent_ms;
+	struct timer timer;
+};
+
+/* A running answer as the tabs in a room here see it, wherever it is generated. */
+struct stream {
+	struct core *core;
+	struct feed_room *room; /* a reference */
+	struct list in_room;    /* room->streams */
+	char message[ID_UUID_LEN + 1]; /* the assistant's */
+	char id[ID_UUID_LEN + 1];
+	char *client_id; /* the client's id of the user's message, or NULL */
+	bool announced;  /* the room has heard of it: chunks may follow */
+	struct strbuf text;
+	struct strbuf escaped; /* the text as in JSON, without quotes */
+	uint64_t utf16;
+	struct stream_cursor cursors[STREAM_MODES];
+	struct loop_task task;
+};
+
+/** Takes a reference on the room. client_id: copied, or empty. 0 or PARLANCE_ENOMEM; stream_fini in
+ * either case. */
+MUST_USE int stream_init(struct stream *stream, struct feed_room *room, struct slice message,
+			 struct slice id, struct slice client_id);
+void stream_fini(struct stream *stream);
+/** New text has come. False: out of memory. */
+MUST_USE bool stream_append(struct stream *stream, struct slice text);
+/** The room has heard of it. */
+void stream_announce(struct stream *stream);
+/** Sends what was not sent yet. */
+void stream_flush(struct stream *stream);
+/** Nothing more is sent. */
+void stream_stop(struct stream *stream);
+/** Tells a member what there is of the answers that run in a room. */
+void stream_snapshot(struct feed_room *room, struct member *member);
+/** The text so far is news to all in the room: each gets it as a snapshot. */
+void stream_snapshot_all(struct stream *stream);
+/** The queue of the member's socket has drained. */
+void stream_drained(struct member *member);
+
+/* relay.c: answers of one instance for the tabs of others */
+
+/* An answer that another instance generates, while tabs here watch it. */
+struct relay {
+	struct core *core;
+	struct stream out;
+	int64_t owner;   /* the instance that it comes from; 0: not known yet */
+	bool caught_up;  /* all text of before was received, and the tabs have it */
+	unsigned asked;  /* how often, since something came */
+	struct timer timer;
+};
+
+/** Another instance's answer has begun in a room. */
+void relay_started(struct feed_room *room, struct slice message, struct slice id,
+		   struct slice client_id);
+/** A member has come into a room, where this answer runs ({streamId, assistantMessageId,
+ * messageId?}, or empty): it gets a snapshot, now or when there is one. */
+void relay_join(struct feed_room *room, struct member *member, struct slice active);
+/** It has ended, with this text: the tabs get what they have not yet. */
+void relay_finish(struct feed_room *room, struct slice message, struct slice text);
+/** Nobody here watches a room any more; or nothing is known of its answers. */
+void relay_drop_room(struct feed_room *room);
+void relay_free_all(struct core *core);
+/** Text has come that others may watch. */
+void relay_schedule(struct generation *generation);
+/** Nobody watches it any more. */
+void relay_forget(struct generation *generation);
+/** Messages of other instances. */
+void relay_on_want(struct core *core, int64_t from, const struct slice *args, size_t n);
+void relay_on_unwant(struct core *core, int64_t from, const struct slice *args, size_t n);
+void relay_on_chunk(struct core *core, int64_t from, const struct slice *args, size_t n);
+
+/* cluster.c: short messages between instances, which may be lost */
+
+/** To an instance (0: all others): a JSON array whose first element says what it is. */
+void cluster_send(struct core *core, int64_t to, struct slice json);
+void cluster_receive(struct core *core, struct slice payload);
+void cluster_stop(struct core *core);
+
+/* presence.c: who is online, on all instances */
+
+event_fn presence_get, presence_subscribe;
+/** The user's first socket here came, or his last one left. */
+void presence_changed(struct core *core, const struct user *user);
+/** A member is gone. */
+void presence_gone(struct member *member);
+/** The storage knows nothing of this instance's sockets: it is told of all. */
+void presence_restart(struct core *core);
+void presence_on_change(struct core *core, int64_t from, const struct slice *args, size_t n);
+/** Looks whether something was missed of those who are watched. */
+void presence_look_all(struct core *core);
+void presence_stop(struct core *core);
+struct slice presence_key(const void *item); /* of core->watched */
+
+/* recovery.c: what a client missed while it had no connection */
+
+struct recovery_room {
+	char id[ID_UUID_LEN + 1]; /* empty: the user's room */
+	int64_t seq;              /* where the client stands */
+	unsigned part;
+	struct feed_room *room; /* a reference, or NULL */
+	enum conversation_role role;
+	struct room_tail tail;
+	struct slice events; /* missed ones, as the storage gave them: JSON array */
+	struct slice active; /* the answer that runs there, or empty */
+	bool found;          /* the client may be in it again */
+};
+
+struct recovery {
+	char epoch[EPOCH_MAX + 1];
+	char pid[ID_TOKEN_LEN + 1];
+	size_t n;
+	struct recovery_room rooms[]; /* the user's first */
+};
+
+/** sio's callback: the offset of a socket. */
+size_t recovery_offset(void *ctx, const struct sio_socket *socket, char out[SIO_OFFSET_MAX]);
+/** What a client remembers; NULL when that is nothing that we said, or out of memory. */
+MUST_USE struct recovery *recovery_new(struct slice pid, struct slice offset);
+void recovery_free(struct recovery **recovery);
+/** Follows its rooms from now on. False: out of memory. */
+MUST_USE bool recovery_follow(struct recovery *recovery, struct core *core, struct user *user);
+/** The arrays of rooms and seqs for session_open. */
+void recovery_params(const struct recovery *recovery, struct strbuf *rooms, struct strbuf *seqs);
+
+enum recovery_outcome {
+	RECOVERY_READY = 1, /* recovery_enter and recovery_replay may follow, in this turn */
+	RECOVERY_WAIT,      /* the waiter is called when a room has come as far: take it again */
+	RECOVERY_AGAIN,     /* events came that are in neither: ask again */
+	RECOVERY_BAD,       /* the answer is of no use */
+};
+
+/** The client has had so many messages of the event that comes next in the room. */
+void recovery_at(struct recovery *recovery, const struct feed_room *room, unsigned part);
+/** Takes the storage's answer (rooms: its array), which must live until the replay. */
+MUST_USE enum recovery_outcome recovery_take(struct recovery *recovery, struct feed_room *user_room,
+					     struct slice rooms, struct room_waiter *waiter);
+/** Puts the member back into its rooms. 0 or a PARLANCE_E*. */
+MUST_USE int recovery_enter(struct recovery *recovery, struct member *member);
+/** Tells it what it missed. */
+void recovery_replay(struct recovery *recovery, struct member *member);
+
+/* generation.c: the life of an answer */
 
 enum generation_state {
 	GENERATION_STORING = 1, /* the message is being stored */
@@ -355,37 +571,20 @@ enum generation_state {
 	GENERATION_GONE,        /* not ours any more; waits for the provider to let go */
 };
 
-/* How far the answer was sent to those of a mode. */
-struct stream_cursor {
-	struct generation *generation;
-	size_t escaped;  /* bytes of generation.escaped */
-	uint64_t utf16;  /* code units of the text */
-	uint64_t seq;    /* frames */
-	uint64_t sent_ms;
-	struct timer timer;
-};
-
 struct generation {
 	struct core *core;
-	struct feed_room *room; /* a reference */
+	struct stream out;
 	struct list in_room;
 	enum generation_state state;
 	bool stop_asked;
-	bool announced; /* the room has heard of it: chunks may follow */
-	char message[ID_UUID_LEN + 1]; /* the assistant's */
-	char stream[ID_UUID_LEN + 1];
-	char *client_id; /* the client's id of the user's message, or NULL */
-	char *origin;    /* socket.id of who asked */
+	char *origin; /* socket.id of who asked */
 
 	struct arena arena; /* the prompt */
 	struct parlance_prompt prompt;
 	struct provider_call *call;
 
-	struct strbuf text;
-	struct strbuf escaped; /* the text as in JSON, without quotes */
-	uint64_t utf16;
-	struct stream_cursor cursors[STREAM_MODES];
-	struct loop_task stream_task;
+	struct list viewers;    /* other instances whose tabs watch it; relay.c */
+	struct list in_relayed; /* core->relayed */
 
 	struct list in_unflushed;
 	size_t flushed;  /* bytes of text that are stored */
@@ -435,16 +634,6 @@ void generation_fence_all(struct core *core);
 /** Ends all as interrupted. */
 void generation_interrupt_all(struct core *core);
 
-/** New text has come. */
-void stream_schedule(struct generation *generation);
-/** Sends what was not sent yet. */
-void stream_flush(struct generation *generation);
-void stream_stop(struct generation *generation);
-/** Tells a member what there is of the answers that run in a room. */
-void stream_snapshot(struct feed_room *room, struct member *member);
-/** The queue of the member's socket has drained. */
-void stream_drained(struct member *member);
-
 /** Text of a generation waits to be stored. parts.c */
 void parts_schedule(struct generation *generation);
 void parts_stop(struct core *core);
@@ -453,10 +642,16 @@ void parts_stop(struct core *core);
 
 void instance_start(struct core *core);
 void instance_stop(struct core *core);
+/** Renews the lease now, and hears what there is to hear. */
+void instance_beat(struct core *core);
+/** The storage says which history it is of. */
+void instance_epoch(struct core *core, struct slice epoch);
 void instance_ready(struct core *core, bool ready);
 void instance_retire(struct core *core);
 /** Calls back core_stop's caller when nothing is left to be written. */
 void core_check_stopped(struct core *core);
+/** Tells those who want to know whether the chat can serve. */
+void core_tell_ready(struct core *core);
 
 #ifdef __cplusplus
 }

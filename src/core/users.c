@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Users and their sockets: the maps of the seed (userSockets, socketUsers) and its six functions,
- * for this instance.
+ * Users and their sockets: the maps of the seed (userSockets, socketUsers) and its six functions.
+ * The questions are answered for this instance; broadcasts reach all.
  */
 #include "core/private.h"
 #include "base/err.h"
 #include "wire/json_scan.h"
+#include "wire/sio_packet.h"
 
 struct slice user_id(const struct user *u)
 {
@@ -79,7 +80,9 @@ int user_add(struct core *core, struct slice id, struct member *member)
 	}
 	member->user = u;
 	list_push_back(&u->members, &member->in_user);
-	u->n_members++;
+	if (u->n_members++ == 0)
+		presence_changed(core, u);
+	presence_touch(member);
 	return 0;
 }
 
@@ -93,6 +96,7 @@ static void user_remove(struct core *core, struct member *m)
 	map_del(core->members, m->sid.p, m->sid.len);
 	if (--u->n_members)
 		return;
+	presence_changed(core, u);
 	map_del(core->users, id.p, id.len);
 	if (u->room) {
 		u->room->user = NULL;
@@ -106,11 +110,14 @@ void member_free(struct member **mp)
 	struct member *m = *mp;
 
 	*mp = NULL;
+	timer_stop(&m->drain_timer);
+	presence_gone(m);
 	while (!list_empty(&m->joined)) {
 		struct joined *j = CONTAINER_OF(m->joined.next, struct joined, in_member);
 
 		feed_room_leave(&j);
 	}
+	list_remove(&m->in_dirty); /* leaving made it dirty again */
 	if (m->user)
 		user_remove(m->core, m);
 	free(m);
@@ -146,34 +153,37 @@ static struct slice socket_user(void *ctx, struct slice socket)
 	return m ? user_id(m->user) : slice_of(NULL, 0);
 }
 
-static int broadcast(struct core *core, const char *prefix, struct slice id, struct slice event,
-		     struct slice json)
+static void on_broadcast(void *arg, const struct storage_answer *answer)
 {
-	struct sio_message message = { .name = event, .args = json };
-	struct strbuf name;
-	struct slice room;
-	int rc;
+	struct core *core = arg;
 
-	if (json_scan_value(json) != 0)
+	arena_reset(&core->scratch);
+	(void)storage_code(answer, "broadcast");
+}
+
+/* By the event log, so that it reaches the sockets of all instances, and those that are away. */
+static int broadcast(struct core *core, struct slice user, struct slice conversation,
+		     struct slice event, struct slice json)
+{
+	struct slice params[4] = { user, conversation, event, json };
+
+	if (!event.len || sio_name_reserved(event) || json_scan_value(json) != 0)
 		return PARLANCE_EINVAL;
-	strbuf_init(&name, 4096);
-	strbuf_append_str(&name, prefix);
-	strbuf_append_slice(&name, id);
-	room = slice_of(name.data, name.len);
-	rc = strbuf_ok(&name) ? sio_emit_rooms(core->nsp, &room, 1, NULL, 0, &message) : name.err;
-	strbuf_fini(&name);
-	return rc;
+	return storage_call(core->plugins, PARLANCE_BROADCAST, params, 4,
+			    core->config->storage_timeout_ms, on_broadcast, core);
 }
 
 static int broadcast_user(void *ctx, struct slice user, struct slice event, struct slice json)
 {
-	return broadcast(ctx, USER_PREFIX, user, event, json);
+	return broadcast(ctx, user, slice_of(NULL, 0), event, json);
 }
 
 static int broadcast_conversation(void *ctx, struct slice conversation, struct slice event,
 				  struct slice json)
 {
-	return broadcast(ctx, CONVERSATION_PREFIX, conversation, event, json);
+	if (!id_is_uuid(conversation.p, conversation.len))
+		return PARLANCE_EINVAL;
+	return broadcast(ctx, slice_of(NULL, 0), conversation, event, json);
 }
 
 /* Each user once: at the first of his sockets that is in the room. */

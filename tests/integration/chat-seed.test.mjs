@@ -30,7 +30,7 @@ describe('the usage examples', () => {
 
 		const joined = event(socket, 'conversation:joined');
 		socket.emit('join:conversation', conversation.id);
-		assert.deepEqual(await joined, [{ conversationId: conversation.id }]);
+		assert.deepEqual((await joined)[0], { conversationId: conversation.id });
 
 		let text = '';
 		socket.on('message:chunk', (data) => {

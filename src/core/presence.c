@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright the Parlance authors */
+/*
+ * Presence: who is online, and who has which conversation open, on all instances. Each instance
+ * writes its own sockets to the storage, many in one request, and what a dead one wrote goes with
+ * its lease. Those who subscribed are told: the storage says whose presence may have changed, and
+ * the instance looks.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/private.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "wire/json_scan.h"
+
+#define SYNC_MS 100
+#define RETRY_MS 1000
+#define SYNC_MAX 1000   /* sockets in one request */
+#define USERS_MAX 1000  /* that one question or subscription names, and that one socket watches */
+
+/* ---- what is written ---- */
+
+static void on_sync_timer(struct timer *timer);
+
+static void sync_in(struct core *core, uint64_t delay_ms)
+{
+	if (!core->presence_under_way && !timer_active(&core->presence_timer) && !core->stopped)
+		loop_timer_start(core->loop, &core->presence_timer, delay_ms, on_sync_timer);
+}
+
+void presence_touch(struct member *m)
+{
+	if (!list_linked(&m->in_dirty))
+		list_push_back(&m->core->presence_dirty, &m->in_dirty);
+	sync_in(m->core, SYNC_MS);
+}
+
+static void append_name(struct strbuf *array, struct slice name)
+{
+	strbuf_append_char(array, array->len ? ',' : '{');
+	sql_element(array, name);
+}
+
+void presence_changed(struct core *core, const struct user *user)
+{
+	append_name(&core->presence_changed, user_id(user));
+	sync_in(core, SYNC_MS);
+}
+
+static void unwatch_all(struct member *m);
+
+void presence_gone(struct member *m)
+{
+	list_remove(&m->in_dirty);
+	unwatch_all(m);
+	if (!m->user)
+		return;
+	append_name(&m->core->presence_gone, m->sid);
+	sync_in(m->core, SYNC_MS);
+}
+
+void presence_restart(struct core *core)
+{
+	struct member *m;
+	size_t pos = 0;
+
+	while ((m = map_next(core->members, &pos)))
+		presence_touch(m);
+}
+
+static void on_synced(void *arg, const struct storage_answer *answer)
+{
+	struct core *core = arg;
+	bool done = storage_code(answer, "presence_sync") == CODE_NONE;
+
+	arena_reset(&core->scratch);
+	core->presence_under_way = false;
+	if (!done)
+		presence_restart(core); /* it says how things are, so once more does no harm */
+	if (!list_empty(&core->presence_dirty) || core->presence_gone.len ||
+	    core->presence_changed.len)
+		sync_in(core, done ? SYNC_MS : RETRY_MS);
+}
+
+/* The conversations that it has open: an array of SQL. */
+static void append_rooms(struct strbuf *array, struct member *m)
+{
+	struct strbuf rooms;
+
+	strbuf_init(&rooms, SIZE_MAX / 2);
+	strbuf_append_char(&rooms, '{');
+	for (struct list *node = m->joined.next; node != &m->joined; node = node->next) {
+		const struct joined *j = CONTAINER_OF(node, struct joined, in_member);
+
+		if (rooms.len > 1)
+			strbuf_append_char(&rooms, ',');
+		strbuf_append_str(&rooms, j->room->id);
+	}
+	strbuf_append_char(&rooms, '}');
+	append_name(array, slice_of(strbuf_cstr(&rooms), rooms.len));
+	strbuf_fini(&rooms);
+}
+
+static void sync(struct core *core)
+{
+	struct strbuf arrays[5];
+	struct slice params[6];
+	char instance[24];
+	bool ok = true;
+
+	(void)snprintf(instance, sizeof(instance), "%" PRId64, core->instance);
+	params[0] = slice_str(instance);
+	for (size_t i = 0; i < 3; i++)
+		strbuf_init(&arrays[i], SIZE_MAX / 2);
+	for (size_t n = 0; n < SYNC_MAX && !list_empty(&core->presence_dirty); n++) {
+		struct list *node = list_pop_front(&core->presence_dirty);
+		struct member *m = CONTAINER_OF(node, struct member, in_dirty);
+
+		append_name(&arrays[0], m->sid);
+		append_name(&arrays[1], user_id(m->user));
+		append_rooms(&arrays[2], m);
+	}
+	/* Whose name is lost for lack of memory is told of with the next change. */
+	arrays[3] = core->presence_gone;
+	arrays[4] = core->presence_changed;
+	strbuf_init(&core->presence_gone, SIZE_MAX / 2);
+	strbuf_init(&core->presence_changed, SIZE_MAX / 2);
+	for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
+		strbuf_append_str(&arrays[i], arrays[i].len ? "}" : "{}");
+		ok = ok && strbuf_ok(&arrays[i]);
+		params[i + 1] = slice_of(arrays[i].data, arrays[i].len);
+	}
+	core->presence_under_way =
+	    ok && storage_call(core->plugins, PARLANCE_PRESENCE_SYNC, params, ARRAY_LEN(params),
+			       core->config->storage_timeout_ms, on_synced, core) == 0;
+	for (size_t i = 0; i < ARRAY_LEN(arrays); i++)
+		strbuf_fini(&arrays[i]);
+}
+
+static void on_sync_timer(struct timer *timer)
+{
+	struct core *core = CONTAINER_OF(timer, struct core, presence_timer);
+
+	/* Registered, it says all of it. */
+	if (!core->instance || core->presence_under_way)
+		return;
+	sync(core);
+}
+
+/* ---- who wants to hear of whom ---- */
+
+/* A user whom somebody here watches. */
+struct watched {
+	struct core *core;
+	struct list watching;
+	bool online; /* as they were told */
+	bool stale;  /* the storage is to be asked */
+	struct slice id;
+	char text[];
+};
+
+/* A member that watches a user. */
+struct watching {
+	struct member *member;
+	struct watched *watched;
+	struct list in_member;
+	struct list in_watched;
+};
+
+struct slice presence_key(const void *item)
+{
+	return ((const struct watched *)item)->id;
+}
+
+static void unwatch(struct watching *w)
+{
+	struct watched *u = w->watched;
+
+	w->member->n_watching--;
+	list_remove(&w->in_member);
+	list_remove(&w->in_watched);
+	free(w);
+	if (!list_empty(&u->watching))
+		return;
+	map_del(u->core->watched, u->id.p, u->id.len);
+	free(u);
+}
+
+static void unwatch_all(struct member *m)
+{
+	while (!list_empty(&m->watching))
+		unwatch(CONTAINER_OF(m->watching.next, struct watching, in_member));
+}
+
+static struct watched *watched_get(struct core *core, struct slice id)
+{
+	struct watched *u = map_get(core->watched, id.p, id.len);
+
+	if (u)
+		return u;
+	u = calloc(1, sizeof(*u) + id.len);
+	if (!u)
+		return NULL;
+	u->core = core;
+	memcpy(u->text, id.p, id.len);
+	u->id = slice_of(u->text, id.len);
+	list_init(&u->watching);
+	if (map_put(core->watched, u) == 0)
+		return u;
+	free(u);
+	return NULL;
+}
+
+/* 0 or a PARLANCE_E*. */
+static int watch(struct member *m, struct slice id)
+{
+	struct watched *u = watched_get(m->core, id);
+	struct watching *w = NULL;
+	int rc = m->n_watching < USERS_MAX ? PARLANCE_ENOMEM : PARLANCE_ELIMIT;
+
+	if (!u)
+		return PARLANCE_ENOMEM;
+	for (struct list *node = u->watching.next; node != &u->watching; node = node->next)
+		if (CONTAINER_OF(node, struct watching, in_watched)->member == m)
+			return 0;
+	if (rc == PARLANCE_ENOMEM)
+		w = calloc(1, sizeof(*w));
+	if (w) {
+		m->n_watching++;
+		w->member = m;
+		w->watched = u;
+		list_push_back(&m->watching, &w->in_member);
+		list_push_back(&u->watching, &w->in_watched);
+	} else if (list_empty(&u->watching)) {
+		map_del(m->core->watched, id.p, id.len);
+		free(u);
+	}
+	return w ? 0 : rc;
+}
+
+static void tell(struct watched *u, bool online)
+{
+	struct list *node;
+	struct list *tmp;
+
+	if (u->online == online)
+		return;
+	u->online = online;
+	LIST_FOREACH_SAFE (node, tmp, &u->watching) {
+		struct watching *w = CONTAINER_OF(node, struct watching, in_watched);
+		struct strbuf *sb = json_begin(u->core);
+
+		json_text(sb, "userId", u->id);
+		json_key(sb, "online");
+		strbuf_append_str(sb, online ? "true}" : "false}");
+		member_emit(w->member, "presence:update", json_end(sb));
+	}
+}
+
+/* ---- looking ---- */
+
+static void look(struct core *core);
+
+/* Users of an array of JSON, in the order of the storage. */
+static size_t users_of(struct core *core, struct slice json, struct slice **users)
+{
+	size_t n;
+
+	if (json_scan_array(json, &core->scratch, USERS_MAX, users, &n) != 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (field_string(core, (*users)[i], USER_MAX, &(*users)[i]) != FIELD_OK)
+			(*users)[i] = slice_of(NULL, 0);
+	return n;
+}
+
+struct question {
+	struct core *core;
+	size_t n;
+	struct slice users[]; /* their text behind them */
+};
+
+static void on_looked(void *arg, const struct storage_answer *answer)
+{
+	struct question *q = arg;
+	struct core *core = q->core;
+	bool ok = storage_code(answer, "presence_online") == CODE_NONE;
+	struct slice *online = NULL;
+	size_t n = 0;
+
+	arena_reset(&core->scratch);
+	core->watched_under_way = false;
+	if (ok)
+		n = users_of(core, field(core, answer->json, "online"), &online);
+	for (size_t i = 0; i < q->n; i++) {
+		struct watched *u = map_get(core->watched, q->users[i].p, q->users[i].len);
+		bool is = false;
+
+		for (size_t k = 0; k < n && !is; k++)
+			is = slice_eq(online[k], q->users[i]);
+		if (u && ok)
+			tell(u, is);
+		else if (u)
+			u->stale = true; /* looked at again with the next beat */
+	}
+	free(q);
+	if (ok)
+		look(core);
+}
+
+static struct question *make_question(struct core *core, struct strbuf *array)
+{
+	struct question *q;
+	struct watched *u;
+	size_t bytes = 0;
+	size_t pos = 0;
+	size_t n = 0;
+	char *text;
+
+	while (n < USERS_MAX && (u = map_next(core->watched, &pos))) {
+		n += u->stale;
+		bytes += u->stale ? u->id.len : 0;
+	}
+	q = n ? calloc(1, sizeof(*q) + n * sizeof(q->users[0]) + bytes) : NULL;
+	if (!q)
+		return NULL;
+	q->core = core;
+	text = (char *)&q->users[n];
+	pos = 0;
+	while (q->n < n && (u = map_next(core->watched, &pos))) {
+		if (!u->stale)
+			continue;
+		u->stale = false;
+		append_name(array, u->id);
+		memcpy(text, u->id.p, u->id.len);
+		q->users[q->n++] = slice_of(text, u->id.len);
+		text += u->id.len;
+	}
+	strbuf_append_char(array, '}');
+	return q;
+}
+
+static void look(struct core *core)
+{
+	struct strbuf array;
+	struct question *q;
+	struct slice param;
+
+	if (core->watched_under_way)
+		return;
+	strbuf_init(&array, SIZE_MAX / 2);
+	q = make_question(core, &array);
+	param = slice_of(array.data, array.len);
+	if (q && strbuf_ok(&array))
+		core->watched_under_way =
+		    storage_call(core->plugins, PARLANCE_PRESENCE_ONLINE, &param, 1,
+				 core->config->storage_timeout_ms, on_looked, q) == 0;
+	if (!core->watched_under_way)
+		free(q);
+	strbuf_fini(&array);
+}
+
+void presence_on_change(struct core *core, int64_t from, const struct slice *args, size_t n)
+{
+	(void)from;
+	for (size_t i = 1; i < n; i++) {
+		struct slice id;
+		struct watched *u;
+
+		if (field_string(core, args[i], USER_MAX, &id) != FIELD_OK)
+			continue;
+		u = map_get(core->watched, id.p, id.len);
+		if (u)
+			u->stale = true;
+	}
+	look(core);
+}
+
+void presence_look_all(struct core *core)
+{
+	struct watched *u;
+	size_t pos = 0;
+
+	while ((u = map_next(core->watched, &pos)))
+		u->stale = true;
+	look(core);
+}
+
+/* ---- events ---- */
+
+static void on_get(struct request *r, struct slice json)
+{
+	request_ok(&r, field(r->core, json, "ack"));
+}
+
+static void on_subscribe(struct request *r, struct slice json)
+{
+	static const char *const keys[] = { "ack", "users" };
+	struct core *core = r->core;
+	struct member *m = request_member(r);
+	bool first = map_count(core->watched) == 0;
+	struct slice v[ARRAY_LEN(keys)];
+	struct slice *users;
+	struct slice *online;
+	size_t n_online;
+	size_t n;
+
+	if (!m) {
+		request_free(&r);
+		return;
+	}
+	fields(core, json, keys, ARRAY_LEN(keys), v);
+	n = users_of(core, v[1], &users);
+	n_online = users_of(core, field(core, v[0], "online"), &online);
+	for (size_t i = 0; i < n; i++) {
+		bool known = map_get(core->watched, users[i].p, users[i].len);
+		struct watched *u;
+		int rc = users[i].len ? watch(m, users[i]) : 0;
+
+		if (rc) {
+			request_fail(&r, rc == PARLANCE_ELIMIT ? CODE_RATE_LIMITED : CODE_UNAVAILABLE,
+				     rc == PARLANCE_ELIMIT ? "Too many users are watched" : NULL);
+			return;
+		}
+		if (!users[i].len)
+			continue;
+		u = map_get(core->watched, users[i].p, users[i].len);
+		for (size_t k = 0; k < n_online && !known; k++)
+			u->online = u->online || slice_eq(online[k], users[i]);
+	}
+	request_ok(&r, v[0]);
+	/* What changed before the storage knew that somebody wants to hear it. */
+	if (first && map_count(core->watched))
+		instance_beat(core);
+}
+
+static bool read_users(struct core *core, struct slice value, struct strbuf *array)
+{
+	struct slice *list;
+	struct slice id;
+	size_t n;
+
+	if (json_scan_array(value, &core->scratch, USERS_MAX, &list, &n) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (field_string(core, list[i], USER_MAX, &id) != FIELD_OK)
+			return false;
+		append_name(array, id);
+	}
+	strbuf_append_str(array, n ? "}" : "{}");
+	return strbuf_ok(array);
+}
+
+static void ask(struct member *m, const struct sio_event *event, struct slice arg,
+		const char *name, void (*then)(struct request *r, struct slice json))
+{
+	static const char *const keys[] = { "userIds", "conversationId" };
+	struct core *core = m->core;
+	struct slice v[ARRAY_LEN(keys)];
+	struct slice params[3] = { user_id(m->user), slice_of(NULL, 0), slice_of(NULL, 0) };
+	struct slice none = slice_of(NULL, 0);
+	struct request *r;
+	struct strbuf users;
+	bool ok = false;
+
+	strbuf_init(&users, SIZE_MAX / 2);
+	fields(core, arg, keys, ARRAY_LEN(keys), v);
+	if (v[1].len) {
+		ok = field_uuid(core, v[1], &params[2]) == FIELD_OK;
+	} else if (v[0].len) {
+		ok = read_users(core, v[0], &users);
+		params[1] = slice_of(users.data, users.len);
+	}
+	if (!ok) {
+		event_fail(m, event, CODE_BAD_REQUEST,
+			   "userIds (at most 1000) or conversationId is expected", none);
+	} else {
+		r = request_new(m, event, name, params[2]);
+		if (r)
+			request_call(r, PARLANCE_PRESENCE_GET, params, 3, then);
+	}
+	strbuf_fini(&users);
+}
+
+void presence_get(struct member *m, const struct sio_event *event, struct slice arg)
+{
+	ask(m, event, arg, "presence:get", on_get);
+}
+
+void presence_subscribe(struct member *m, const struct sio_event *event, struct slice arg)
+{
+	ask(m, event, arg, "presence:subscribe", on_subscribe);
+}
+
+void presence_stop(struct core *core)
+{
+	timer_stop(&core->presence_timer);
+}
