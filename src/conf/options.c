@@ -56,6 +56,10 @@ static const struct conf_option listener_options[] = {
 	  .doc = "Private key of the certificate, in PEM." },
 	{ ROW(listener, tls_min_version), .type = CONF_ENUM, .choices = tls_versions, .def = "1.2",
 	  .doc = "The oldest version of TLS that is accepted." },
+	{ ROW(listener, admin), .type = CONF_BOOL, .def = "no",
+	  .doc = "Answers only /healthz (200 while the process works) and /readyz (200 when it can "
+		 "serve clients, else 503 with the reason), on up to 64 connections that no limit "
+		 "counts; other listeners do not serve these paths." },
 };
 
 static const struct conf_option engine_options[] = {

@@ -27,6 +27,7 @@ struct options_listener {
 	const char *tls_cert;
 	const char *tls_key;
 	int tls_min_version; /* 12, 13 */
+	bool admin;
 };
 
 struct options_engine {

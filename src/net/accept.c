@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "wire/proxy.h"
 
+#define ADMIN_CONNECTIONS 64
+
 bool conn_trusts(const struct conn *c, const struct ip_addr *ip)
 {
 	const struct net_config *config = c->net->config;
@@ -27,7 +29,7 @@ void conn_set_client(struct conn *c, const struct ip_addr *ip)
 	limits_disconnect(&net->limits, &c->address, loop_now_ms(net->loop));
 	c->address_verdict = LIMIT_OK;
 	/* A Unix socket's peer has no address to be counted by; trusted proxies stand for many. */
-	if (ip_is_unset(ip) || conn_trusts(c, ip))
+	if (ip_is_unset(ip) || conn_trusts(c, ip) || c->listener->admin)
 		return;
 	/* Whoever has one IPv6 address has the 64 bits of its interface identifier. */
 	if (!ip_is_v4(ip))
@@ -132,6 +134,15 @@ static void log_refused(struct conn *c)
 			 "limits.max_connections_per_address)");
 }
 
+/* Probes are to be answered while clients have all connections: admin listeners have some of their
+ * own, and few. */
+static enum limit_verdict judge(const struct net *net, const struct listener *listener)
+{
+	if (listener->admin)
+		return net->n_admin < ADMIN_CONNECTIONS ? LIMIT_OK : LIMIT_CLOSE;
+	return limits_total(&net->limits, net_descriptors(net));
+}
+
 void conn_accept(struct net *net, struct listener *listener, int fd, const struct ip_addr *peer)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -145,7 +156,7 @@ void conn_accept(struct net *net, struct listener *listener, int fd, const struc
 	c->fd = fd;
 	c->peer = *peer;
 	c->state = listener->proxy_protocol ? CONN_PROXY : CONN_HEAD;
-	c->total_verdict = (uint8_t)limits_total(&net->limits, net->n_conns);
+	c->total_verdict = (uint8_t)judge(net, listener);
 	c->address_verdict = LIMIT_OK;
 	c->reading = true;
 	c->head_begun = true;
@@ -153,10 +164,13 @@ void conn_accept(struct net *net, struct listener *listener, int fd, const struc
 	strbuf_init(&c->out, SIZE_MAX / 2);
 	list_push_back(&net->conns, &c->node);
 	net->n_conns++;
+	net->n_admin += listener->admin;
 	if (net->n_conns > net->peak_conns)
 		net->peak_conns = net->n_conns;
 	net->stats.accepted++;
-	if (!listener->proxy_protocol)
+	/* One instance has the clients of many addresses. */
+	c->uncounted = peers_have_ip(net, peer) && !listener->proxy_protocol;
+	if (!listener->proxy_protocol && !c->uncounted)
 		conn_set_client(c, &c->peer);
 	if (c->total_verdict == LIMIT_CLOSE || c->address_verdict == LIMIT_CLOSE) {
 		log_refused(c);

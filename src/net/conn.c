@@ -25,13 +25,14 @@
 static const uint16_t allowed_moves[] = {
 	[CONN_PROXY] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_HELD | 1 << CONN_PROBE | 1 << CONN_WS |
-		      1 << CONN_CLOSING | 1 << CONN_GONE,
+		      1 << CONN_FORWARD | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_BODY] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_HELD] = 1 << CONN_HEAD | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_PROBE] = 1 << CONN_WS | 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_WS] = 1 << CONN_CLOSING | 1 << CONN_GONE,
 	[CONN_CLOSING] = 1 << CONN_GONE,
 	[CONN_GONE] = 0,
+	[CONN_FORWARD] = 1 << CONN_CLOSING | 1 << CONN_GONE,
 };
 
 void conn_set_state(struct conn *c, enum conn_state state)
@@ -47,10 +48,12 @@ void conn_mark_busy(struct conn *c)
 	loop_defer(c->net->loop, &c->net->end_of_turn);
 }
 
-static void leave_session(struct conn *c)
+/* Of what the connection served. */
+static void let_go(struct conn *c)
 {
 	struct session *s = c->session;
 
+	forward_free(&c->forward);
 	c->session = NULL;
 	if (s)
 		session_conn_gone(s, c);
@@ -64,14 +67,14 @@ void conn_gone(struct conn *c)
 	timer_stop(&c->timer);
 	list_remove(&c->busy);
 	c->wsi = NULL;
-	leave_session(c);
+	let_go(c);
 }
 
 void conn_free(struct conn *c)
 {
 	struct net *net = c->net;
 
-	CHECK(c->state == CONN_GONE && !c->session);
+	CHECK(c->state == CONN_GONE && !c->session && !c->forward);
 	list_remove(&c->node);
 	io_close(&c->io);
 	strbuf_fini(&c->rx);
@@ -82,6 +85,7 @@ void conn_free(struct conn *c)
 	free(c->cors_origin);
 	limits_disconnect(&net->limits, &c->address, loop_now_ms(net->loop));
 	net->n_conns--;
+	net->n_admin -= c->listener->admin;
 	if (net->shutting_down && !net->n_conns)
 		loop_defer(net->loop, &net->end_of_turn);
 	free(c);
@@ -113,7 +117,7 @@ void conn_close(struct conn *c, enum ws_status status)
 		ws_append_close(c, status);
 		c->close_sent = true;
 	}
-	leave_session(c);
+	let_go(c);
 }
 
 void conn_kill(struct conn *c)
@@ -124,7 +128,7 @@ void conn_kill(struct conn *c)
 	if (c->state != CONN_CLOSING)
 		begin_closing(c);
 	conn_mark_busy(c);
-	leave_session(c);
+	let_go(c);
 }
 
 /*
@@ -139,6 +143,8 @@ static void on_timeout(struct timer *timer)
 		polling_body_timeout(c);
 	else if (c->state == CONN_PROBE)
 		conn_close(c, WS_POLICY_VIOLATION);
+	else if (c->state == CONN_FORWARD)
+		forward_timeout(c);
 	else
 		conn_kill(c);
 }
@@ -258,6 +264,8 @@ void conn_update_reading(struct conn *c)
 	/* Between two pieces of a file, requests that wait for its end are taken in, so many. */
 	if (c->file.len && c->rx.len > c->net->config->max_header_bytes)
 		read = false;
+	if (c->forward && forward_waits(c->forward))
+		read = false;
 
 	if (!c->wsi || read == c->reading)
 		return;
@@ -318,6 +326,9 @@ static void take_input(struct conn *c, struct slice *in)
 	case CONN_PROBE:
 	case CONN_WS:
 		ws_input(c, in);
+		return;
+	case CONN_FORWARD:
+		forward_input(c, in);
 		return;
 	case CONN_CLOSING:
 		/* Behind our Close frame the peer's is looked for; all else is dropped. */
@@ -396,13 +407,15 @@ void conn_end_of_turn(struct conn *c)
 	if (c->yielding && !c->kill)
 		return;
 	if (c->kill || !write_out(c)) {
-		leave_session(c);
+		let_go(c);
 		/* Closes at once, and calls back with RAW_CLOSE. */
 		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 		return;
 	}
 	if (c->blocked)
 		return;
+	if (c->state == CONN_FORWARD)
+		forward_written(c);
 	if (c->state == CONN_CLOSING && !c->close_sent && !c->fin_sent) {
 		c->fin_sent = true;
 		say_goodbye(c);

@@ -130,16 +130,23 @@ void http_answer_error(struct conn *c, enum eio_error error)
 	http_answer(c, &a);
 }
 
+/* Whether the client speaks TLS: to us, to a trusted proxy, to another instance or its proxy. */
+static bool is_secure(const struct conn *c, const struct http_request *r,
+		      const struct peer_claim *via)
+{
+	if (via->verified)
+		return via->claim.secure;
+	return c->listener->tls || (conn_trusts(c, &c->peer) &&
+				    slice_is(http_header(r, "x-forwarded-proto"), "https"));
+}
+
 /* A page that we served ourselves: its origin is the scheme and the Host by which we are asked. */
-static bool same_origin(const struct conn *c, const struct http_request *r, struct slice origin)
+static bool same_origin(const struct http_request *r, struct slice origin, bool secure)
 {
 	struct slice host = http_header(r, "host");
-	bool secure = c->listener->tls;
 	const char *scheme;
 	size_t len;
 
-	if (!secure && conn_trusts(c, &c->peer))
-		secure = slice_is(http_header(r, "x-forwarded-proto"), "https");
 	scheme = secure ? "https://" : "http://";
 	len = strlen(scheme);
 	return host.len && origin.len > len && memcmp(origin.p, scheme, len) == 0 &&
@@ -147,7 +154,7 @@ static bool same_origin(const struct conn *c, const struct http_request *r, stru
 }
 
 /* Whether the page that asks may; the origin is kept for the answer. */
-static bool origin_ok(struct conn *c, const struct http_request *r)
+static bool origin_ok(struct conn *c, const struct http_request *r, bool secure)
 {
 	const struct net_config *config = c->net->config;
 	static struct log_rate rate = LOG_RATE(10, 60000);
@@ -161,7 +168,7 @@ static bool origin_ok(struct conn *c, const struct http_request *r)
 				 "would allow it)");
 		return config->allow_no_origin;
 	}
-	if (same_origin(c, r, origin) ||
+	if (same_origin(r, origin, secure) ||
 	    origin_allowed(config->cors_origins, config->n_cors_origins, origin)) {
 		c->cors_origin = strndup(origin.p, origin.len);
 		return c->cors_origin != NULL;
@@ -177,11 +184,16 @@ static bool origin_ok(struct conn *c, const struct http_request *r)
 
 /* The client's address, behind trusted proxies too; it is the one that limits count. Each proxy adds
  * to the end of the list: an entry, or a line of its own. */
-static struct ip_addr client_address(struct conn *c, const struct http_request *r)
+static struct ip_addr client_address(struct conn *c, const struct http_request *r,
+				     const struct peer_claim *via)
 {
 	const struct net_config *config = c->net->config;
 	struct ip_addr client = c->peer;
 
+	if (via->verified) {
+		conn_set_client(c, &via->claim.client);
+		return via->claim.client;
+	}
 	for (size_t i = r->n_headers; i-- > 0 && conn_trusts(c, &client);) {
 		const struct http_header *h = &r->headers[i];
 
@@ -234,7 +246,7 @@ static struct handshake *read_handshake(struct conn *c, const struct http_reques
 	return h;
 }
 
-static void refuse_overload(struct conn *c)
+void http_refuse_overload(struct conn *c)
 {
 	static struct log_rate rate = LOG_RATE(5, 10000);
 	struct net *net = c->net;
@@ -266,7 +278,7 @@ static bool admit(struct conn *c)
 	if (net->shutting_down || c->total_verdict > LIMIT_OK || c->address_verdict > LIMIT_OK ||
 	    net->sessions.count >= net->config->max_connections ||
 	    (c->address && !limits_session_ok(&net->limits, c->address))) {
-		refuse_overload(c);
+		http_refuse_overload(c);
 		return false;
 	}
 	if (c->address &&
@@ -331,12 +343,14 @@ static bool read_query(struct conn *c, const struct http_request *r, struct quer
 
 /*
  * Checks in the reference server's order (engine.io, Server.verify). The session is NULL for a
- * handshake. False: it was answered.
+ * handshake, and when it is another instance's. False: it was answered.
  */
 static bool check_query(struct conn *c, const struct http_request *r, const struct query *q,
-			bool upgrade, struct session **out)
+			bool upgrade, bool may_forward, struct session **out,
+			const struct peer **owner)
 {
 	*out = NULL;
+	*owner = NULL;
 	if (q->transport != QUERY_TRANSPORT_POLLING && q->transport != QUERY_TRANSPORT_WEBSOCKET) {
 		http_answer_error(c, EIO_ERR_TRANSPORT_UNKNOWN);
 		return false;
@@ -346,7 +360,9 @@ static bool check_query(struct conn *c, const struct http_request *r, const stru
 
 		if (s && session_expired(s))
 			session_fail(s, SESSION_PING_TIMEOUT, WS_GOING_AWAY);
-		if (!s || s->state == SESSION_CLOSED) {
+		if (!s && may_forward)
+			*owner = peer_of_sid(c->net, q->sid);
+		if ((!s && !*owner) || (s && s->state == SESSION_CLOSED)) {
 			http_answer_error(c, EIO_ERR_SID_UNKNOWN);
 			return false;
 		}
@@ -407,6 +423,20 @@ static void upgrade(struct conn *c, const struct http_request *r, const struct q
 	ws_upgrade(c, r, s, h, refuse);
 }
 
+/* A POST whose body we take. False: it was answered. */
+static bool check_post(struct conn *c, const struct http_request *r)
+{
+	if (r->method != HTTP_POST)
+		http_answer_error(c, EIO_ERR_BAD_METHOD);
+	else if (!r->has_length)
+		http_answer_text(c, 411, "A body needs a Content-Length\n", NULL);
+	else if (r->length > c->net->config->max_payload_bytes)
+		http_answer_text(c, 413, "The body is over the payload limit\n", NULL);
+	else
+		return true;
+	return false;
+}
+
 static void poll_or_post(struct conn *c, const struct http_request *r, const struct query *q,
 			 struct session *s, const struct ip_addr *client)
 {
@@ -423,17 +453,32 @@ static void poll_or_post(struct conn *c, const struct http_request *r, const str
 	}
 	if (r->method == HTTP_GET) {
 		polling_get(c, s);
-	} else if (r->method != HTTP_POST) {
-		http_answer_error(c, EIO_ERR_BAD_METHOD);
-	} else if (!r->has_length) {
-		http_answer_text(c, 411, "A body needs a Content-Length\n", NULL);
-	} else if (r->length > c->net->config->max_payload_bytes) {
-		http_answer_text(c, 413, "The body is over the payload limit\n", NULL);
-	} else {
+	} else if (check_post(c, r)) {
 		if (http_header_lists(r, "expect", "100-continue"))
 			strbuf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 		polling_post(c, s, r->length);
 	}
+}
+
+/* Whom the connection counts for, when that was left open. False: it was answered. */
+static bool count(struct conn *c, const struct peer_claim *via)
+{
+	if (!c->uncounted || via->verified)
+		return true;
+	c->uncounted = false;
+	conn_set_client(c, &c->peer);
+	if (c->address_verdict != LIMIT_CLOSE)
+		return true;
+	http_refuse_overload(c);
+	return false;
+}
+
+/* The same checks as for a session of ours; the owner makes them again. */
+static void forward(struct conn *c, const struct http_request *r, const struct peer *owner,
+		    const struct ip_addr *client, bool upgrade, bool secure)
+{
+	if (upgrade ? check_upgrade(c, r) : r->method == HTTP_GET || check_post(c, r))
+		forward_request(c, r, owner, client, upgrade, secure);
 }
 
 void http_request(struct conn *c, const struct http_request *r)
@@ -442,6 +487,8 @@ void http_request(struct conn *c, const struct http_request *r)
 			     http_header_lists(r, "upgrade", "websocket") &&
 			     http_header_lists(r, "connection", "upgrade");
 	bool has_body = r->has_transfer_encoding || (r->has_length && r->length);
+	const struct peer *owner;
+	struct peer_claim via;
 	struct session *s;
 	struct query q;
 
@@ -449,11 +496,18 @@ void http_request(struct conn *c, const struct http_request *r)
 	 * the connection's last request. */
 	c->keep_alive = r->keep_alive && !has_body;
 	c->head_only = r->method == HTTP_HEAD;
+	if (c->listener->admin) {
+		admin_request(c, r);
+		return;
+	}
+	peer_read_claim(c->net, r, &via);
+	if (!count(c, &via))
+		return;
 	if (!path_ok(c->net, r->path)) {
 		web_request(c, r);
 		return;
 	}
-	if (!origin_ok(c, r)) {
+	if (!origin_ok(c, r, is_secure(c, r, &via))) {
 		http_answer_error(c, EIO_ERR_FORBIDDEN);
 		return;
 	}
@@ -470,10 +524,16 @@ void http_request(struct conn *c, const struct http_request *r)
 		return;
 	}
 
-	struct ip_addr client = client_address(c, r);
+	struct ip_addr client = client_address(c, r, &via);
 
-	if (!check_query(c, r, &q, wants_upgrade, &s))
+	/* What was passed on, or says so, is not passed on again: no two instances that are wrong
+	 * about each other can make a circle. */
+	if (!check_query(c, r, &q, wants_upgrade, !via.present, &s, &owner))
 		return;
+	if (owner) {
+		forward(c, r, owner, &client, wants_upgrade, is_secure(c, r, &via));
+		return;
+	}
 	if (wants_upgrade) {
 		upgrade(c, r, &q, s, &client);
 		return;

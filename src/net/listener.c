@@ -24,23 +24,6 @@
 
 #define SYSTEMD_FIRST_FD 3
 
-static void peer_of(const struct sockaddr_storage *ss, struct ip_addr *out)
-{
-	memset(out, 0, sizeof(*out));
-	if (ss->ss_family == AF_INET) {
-		struct sockaddr_in in;
-
-		memcpy(&in, ss, sizeof(in));
-		out->b[10] = out->b[11] = 0xff;
-		memcpy(out->b + 12, &in.sin_addr, 4);
-	} else if (ss->ss_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-
-		memcpy(&in6, ss, sizeof(in6));
-		memcpy(out->b, &in6.sin6_addr, 16);
-	}
-}
-
 static void on_resume(struct timer *timer)
 {
 	struct listener *l = CONTAINER_OF(timer, struct listener, resume_timer);
@@ -96,7 +79,7 @@ static void on_readable(struct io *io, unsigned int events, void *arg)
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){ UNSENT_BYTES },
 					 sizeof(int));
 		}
-		peer_of(&ss, &peer);
+		address_ip(&ss, &peer);
 		conn_accept(l->net, l, fd, &peer);
 	}
 }
@@ -143,36 +126,26 @@ sys:
 /* "host:port", with an IPv6 address in brackets; an empty host means all addresses. */
 static int bind_tcp(struct listener *l, const char *address, bool reuse_port, struct strbuf *err)
 {
-	const char *colon = strrchr(address, ':');
-	const char *name = address;
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 				  .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
 	struct addrinfo *chosen;
-	char host[256];
-	size_t len = colon ? (size_t)(colon - address) : 0;
+	char host[ADDRESS_HOST_MAX + 1];
+	const char *port;
 	const char *why = NULL;
-	bool bracketed = len >= 2 && address[0] == '[' && colon[-1] == ']';
+	bool any;
 	int rc;
 
-	if (bracketed) {
-		name++;
-		len -= 2;
-	}
-	/* Digits alone: getaddrinfo takes more and cuts it. An IPv6 address has brackets. */
-	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-	    strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > UINT16_MAX ||
-	    len >= sizeof(host) || (!bracketed && memchr(name, ':', len))) {
+	if (!address_split(address, host, &port)) {
 		strbuf_printf(err,
 			      "listener %s: \"%s\" is no address (write 127.0.0.1:3000, "
 			      "[::1]:3000, unix:/path or systemd:name)",
 			      l->name, address);
 		return PARLANCE_EINVAL;
 	}
-	memcpy(host, name, len);
-	host[len] = '\0';
+	any = !host[0];
 	/* At start-up: the one place where a name may be looked up in the loop's thread. */
-	rc = getaddrinfo(len ? host : NULL, colon + 1, &hints, &found);
+	rc = getaddrinfo(any ? NULL : host, port, &hints, &found);
 	if (rc) {
 		strbuf_printf(err, "listener %s: cannot resolve \"%s\" (%s)", l->name, address,
 			      gai_strerror(rc));
@@ -180,7 +153,7 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 	}
 	chosen = found;
 	/* Of all addresses the IPv6 one stands for both families, where there is IPv6. */
-	for (struct addrinfo *ai = found; !len && ai; ai = ai->ai_next)
+	for (struct addrinfo *ai = found; any && ai; ai = ai->ai_next)
 		if (ai->ai_family == AF_INET6)
 			chosen = ai;
 	l->fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -188,7 +161,7 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 		chosen = found;
 		l->fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	}
-	if (l->fd >= 0 && chosen->ai_family == AF_INET6 && !len)
+	if (l->fd >= 0 && chosen->ai_family == AF_INET6 && any)
 		(void)setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int));
 	if (l->fd < 0)
 		why = "socket";
@@ -286,6 +259,7 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 	l->fd = -1;
 	l->tls = config->tls_cert[0] != '\0';
 	l->proxy_protocol = config->proxy_protocol;
+	l->admin = config->admin;
 	l->name = strdup(config->name);
 	if (!l->name) {
 		rc = PARLANCE_ENOMEM;

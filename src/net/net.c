@@ -15,7 +15,7 @@ static struct slice sid_of(const void *item)
 {
 	const struct session *s = item;
 
-	return slice_of(s->sid, ID_TOKEN_LEN);
+	return slice_of(s->sid, s->sid_len);
 }
 
 static void shutdown_finished(struct net *net)
@@ -74,6 +74,7 @@ int net_new(struct net **out, struct loop *loop, const struct net_config *config
 	net->config = config;
 	net->ops = ops;
 	net->ctx = ctx;
+	net_set_ready(net, "starting");
 	net->end_of_turn.fn = on_turn_end;
 	list_init(&net->conns);
 	list_init(&net->dirty);
@@ -128,6 +129,8 @@ void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg),
 
 		if (c->state == CONN_PROXY || c->state == CONN_BODY)
 			conn_kill(c);
+		else if (c->state == CONN_FORWARD && !forward_may_finish(c->forward))
+			conn_close(c, WS_NONE);
 		else if (c->state == CONN_HEAD)
 			conn_close(c, WS_NONE);
 	}
@@ -174,8 +177,15 @@ void net_free(struct net **netp)
 	idtable_fini(&net->sessions);
 	ws_deflate_fini();
 	free(net->gather);
+	peers_free(net);
+	free(net->secret);
 	files_free(&net->files);
 	free(net);
+}
+
+uint32_t net_descriptors(const struct net *net)
+{
+	return net->n_conns - net->n_admin + net->n_forwards;
 }
 
 int net_listener_port(const struct net *net, size_t i)
@@ -190,4 +200,5 @@ void net_stats(const struct net *net, struct net_stats *out)
 	out->sessions = net->sessions.count;
 	out->sessions_websocket = net->n_websocket;
 	out->queued_bytes = net->queued_bytes;
+	out->forwarding = net->n_forwards;
 }

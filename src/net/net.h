@@ -68,6 +68,7 @@ struct net_listener_config {
 	const char *tls_cert; /* chain in PEM; empty: plain */
 	const char *tls_key;
 	enum net_tls_version tls_min_version;
+	bool admin; /* answers /healthz and /readyz, and nothing else */
 };
 
 /** Reads web_root into memory and starts libwebsockets on the loop. config and its arrays are
@@ -82,6 +83,30 @@ MUST_USE int net_listen(struct net *net, const struct net_listener_config *confi
 
 /** The port of the i-th listener (0 for a Unix socket), or -1 when there is none. */
 int net_listener_port(const struct net *net, size_t i);
+
+/*
+ * Several instances behind a load balancer that knows nothing of sessions: a request for a session
+ * of another instance is passed on to it. Whose a session is, its sid says.
+ */
+
+struct net_peer {
+	uint64_t number;
+	/* 192.0.2.1:3000, [2001:db8::1]:3000 or unix:/path; no names. A listener of that instance
+	 * without TLS, proxy_protocol and admin. */
+	const char *address;
+};
+
+/** This process's number among the instances (0: none, then nothing is passed on), and the secret
+ * that they share; copied. Sessions from now on carry the number; those that are there stay. */
+void net_set_instance(struct net *net, uint64_t number, struct slice secret);
+
+/** The instances that requests may be passed on to, in place of those before; copied. One whose
+ * address cannot be used is left out, and the log says so. */
+void net_set_peers(struct net *net, const struct net_peer *peers, size_t n);
+
+/** What admin listeners say at /readyz: why_not is one sentence, copied (NULL: ready). "starting"
+ * until it is called. */
+void net_set_ready(struct net *net, const char *why_not);
 
 /** Stops listening and closes all sessions with SESSION_SERVER_SHUTDOWN; done(arg) is called when
  * the last connection is gone, or after timeout_ms. */
@@ -100,6 +125,9 @@ struct net_stats {
 	uint64_t refused_origin;
 	uint64_t accept_paused; /* times that accepting stopped for lack of descriptors or memory */
 	uint64_t queued_bytes;
+	uint32_t forwarding;     /* requests that another instance is dealing with */
+	uint64_t forwarded;      /* such requests so far */
+	uint64_t forward_failed; /* of them those for which it could not be reached */
 };
 
 void net_stats(const struct net *net, struct net_stats *out);

@@ -17,6 +17,7 @@
 #define PARLANCE_NET_PRIVATE_H
 
 #include <libwebsockets.h>
+#include <sys/socket.h>
 
 #include "base/id.h"
 #include "base/idtable.h"
@@ -29,12 +30,15 @@
 #include "net/net.h"
 #include "net/outq.h"
 #include "wire/eio.h"
+#include "wire/forward_auth.h"
 #include "wire/http.h"
 #include "wire/ws.h"
 
 struct conn;
+struct forward;
 struct handshake;
 struct listener;
+struct peer;
 
 /* What one write takes at most. */
 #define NET_GATHER_BYTES 65536
@@ -55,7 +59,15 @@ struct net {
 	struct conn *adopting; /* the connection that libwebsockets is taking over right now */
 	uint32_t n_conns;
 	uint32_t peak_conns; /* since memory was last given back */
+	uint32_t n_admin;    /* of them those of admin listeners, which have a limit of their own */
+	uint32_t n_forwards; /* connections to other instances */
 	uint32_t n_websocket;
+	uint64_t number; /* of this instance; 0: none */
+	char *secret;    /* that the instances share; NULL: none */
+	size_t secret_len;
+	struct peer *peers;
+	size_t n_peers;
+	char not_ready[256]; /* why; empty: ready */
 	struct limits limits;
 	struct loop_task end_of_turn;
 	struct list dirty; /* sessions with something to do at the end of the turn */
@@ -71,6 +83,11 @@ struct net {
 	bool shutting_down;
 };
 
+/* net.c */
+
+/** Open files of connections, as limits.max_connections counts them. */
+uint32_t net_descriptors(const struct net *net);
+
 /* conn.c */
 
 /* A connection's life. Allowed moves are a table in conn.c. */
@@ -82,7 +99,8 @@ struct net {
 	X(CONN_PROBE, 5, "probe")        /* WebSocket that asks for a session */       \
 	X(CONN_WS, 6, "websocket")       /* a session's transport */                   \
 	X(CONN_CLOSING, 7, "closing")    /* flushes, then waits for the peer */        \
-	X(CONN_GONE, 8, "gone")          /* closed; the wsi is not to be touched */
+	X(CONN_GONE, 8, "gone")          /* closed; the wsi is not to be touched */     \
+	X(CONN_FORWARD, 9, "forwarded")  /* its request is another instance's */
 
 enum conn_state {
 #define X(name, value, text) name = value,
@@ -100,6 +118,7 @@ struct conn {
 	struct address *address; /* counted against its limits; NULL: exempt */
 	struct io *io;           /* CONN_PROXY */
 	struct ws_reader *ws;    /* after an upgrade */
+	struct forward *forward; /* CONN_FORWARD */
 	char *cors_origin;       /* to be named in the answer; NULL: none */
 	struct timer timer;
 	struct strbuf rx;   /* input that cannot be used yet; in CONN_BODY the body */
@@ -113,6 +132,7 @@ struct conn {
 	uint8_t state;      /* enum conn_state */
 	uint8_t total_verdict;   /* enum limit_verdict, by all connections */
 	uint8_t address_verdict; /* likewise, by those of the client's address */
+	bool uncounted;     /* an instance, perhaps: whom it counts for, its request will say */
 	bool has_wsi;       /* libwebsockets made one, and frees this connection with it */
 	bool keep_alive;    /* of the current request */
 	bool discard;       /* nothing more is taken from the client */
@@ -159,6 +179,65 @@ void conn_accept(struct net *net, struct listener *listener, int fd, const struc
 void conn_set_client(struct conn *conn, const struct ip_addr *ip);
 bool conn_trusts(const struct conn *conn, const struct ip_addr *ip);
 
+/* address.c */
+
+#define ADDRESS_HOST_MAX 255
+
+/** The address in it; unset when it has none. */
+void address_ip(const struct sockaddr_storage *ss, struct ip_addr *out);
+/** Takes "host:port" apart, without the brackets of an IPv6 address; the host may be empty. */
+MUST_USE bool address_split(const char *address, char host[ADDRESS_HOST_MAX + 1],
+			    const char **port);
+
+/* peers.c */
+
+/* Another instance. */
+struct peer {
+	uint64_t number;
+	struct sockaddr_storage to;
+	socklen_t to_len;
+	struct ip_addr ip; /* unset: a Unix socket */
+};
+
+void peers_free(struct net *net);
+/** The instance that a session, which is none of ours, belongs to; NULL: none that we know. */
+const struct peer *peer_of_sid(const struct net *net, struct slice sid);
+bool peers_have_ip(const struct net *net, const struct ip_addr *ip);
+
+/* What a request says of the instance that passed it on. */
+struct peer_claim {
+	bool present;
+	bool verified; /* else the claim is not to be looked at */
+	struct forward_claim claim;
+};
+
+void peer_read_claim(const struct net *net, const struct http_request *request,
+		     struct peer_claim *out);
+
+/* forward.c */
+
+/** Passes the request on, and everything behind it both ways. client and secure: for whom. */
+void forward_request(struct conn *conn, const struct http_request *request,
+		     const struct peer *peer, const struct ip_addr *client, bool upgrade,
+		     bool secure);
+/** Takes the bytes. */
+void forward_input(struct conn *conn, struct slice *in);
+/** The client has taken all that there was. */
+void forward_written(struct conn *conn);
+/** conn's deadline has passed. */
+void forward_timeout(struct conn *conn);
+/** True while the owner has not taken what came from the client. */
+bool forward_waits(const struct forward *forward);
+/** True when it ends soon by itself, so that a shutdown can wait for it. */
+bool forward_may_finish(const struct forward *forward);
+/** Ends the connection to the owner and clears the pointer. Harmless on NULL. */
+void forward_free(struct forward **forward);
+
+/* admin.c */
+
+/** A request on an admin listener. */
+void admin_request(struct conn *conn, const struct http_request *request);
+
 /* http.c */
 
 /** The request's head is complete. Answers it, or moves the connection on. */
@@ -180,6 +259,8 @@ void http_answer(struct conn *conn, const struct http_answer *answer);
 void http_answer_text(struct conn *conn, unsigned int status, const char *text,
 		      const char *headers);
 void http_answer_error(struct conn *conn, enum eio_error error);
+/** 503, come back later. */
+void http_refuse_overload(struct conn *conn);
 
 /* web.c */
 MUST_USE int web_load(struct net *net, struct strbuf *err);
@@ -239,7 +320,8 @@ struct session {
 	uint64_t over_soft_since_ms; /* 0: the queue is below the soft limit */
 	struct handshake *handshake;
 	struct address *address; /* counted against its limits; NULL: exempt */
-	char sid[ID_TOKEN_LEN + 1];
+	char sid[ID_TOKEN_LEN + FORWARD_SID_SUFFIX_MAX + 1];
+	uint8_t sid_len;
 	uint8_t state;  /* enum session_state */
 	uint8_t reason; /* enum session_close, once closed */
 	bool pong_awaited;
@@ -293,6 +375,7 @@ struct listener {
 	bool unix_peer;
 	bool tls;
 	bool proxy_protocol;
+	bool admin;
 };
 
 void listener_free(struct listener **listener);

@@ -209,6 +209,9 @@ int session_open(struct net *net, struct handshake *handshake, struct conn *c, b
 	s->ws = websocket ? c : NULL;
 	outq_init(&s->outq);
 	id_token(s->sid);
+	s->sid_len = ID_TOKEN_LEN;
+	if (net->number)
+		s->sid_len += (uint8_t)forward_sid_suffix(net->number, s->sid + ID_TOKEN_LEN);
 	s->id = idtable_add(&net->sessions, s);
 	frame = open_frame(s);
 	if (!s->id || !frame || map_put(net->by_sid, s)) {
@@ -433,7 +436,7 @@ static void session_free(struct session *s)
 		s->poll->session = NULL;
 	if (s->post)
 		s->post->session = NULL;
-	CHECK(map_del(net->by_sid, s->sid, ID_TOKEN_LEN) == s);
+	CHECK(map_del(net->by_sid, s->sid, s->sid_len) == s);
 	idtable_del(&net->sessions, s->id);
 	free(s->handshake);
 	free(s);

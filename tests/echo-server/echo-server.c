@@ -18,6 +18,10 @@
  * CONNECT {"refuse": why} is refused, {"delay": ms} is accepted later.
  *
  * With --engine: Engine.IO on /engine.io/, every message goes back as it came.
+ *
+ * With --number, --secret and --peer NUMBER=ADDRESS it is one of several instances, with
+ * --not-ready TEXT its admin listeners say so. SIGUSR1: it is ready, and has --next-number from now
+ * on. SIGUSR2: prints its counts.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -32,6 +36,7 @@
 #define ASK_TIMEOUT_MS 500
 #define SHUTDOWN_TIMEOUT_MS 3000
 #define MAX_OVERRIDES 64
+#define MAX_PEERS 8
 
 struct echo {
 	struct loop *loop;
@@ -39,6 +44,12 @@ struct echo {
 	struct net *net;
 	struct arena arena;
 	struct list delayed; /* CONNECTs that wait */
+	uint64_t number; /* among the instances */
+	uint64_t next_number;
+	const char *secret;
+	const char *not_ready;
+	struct net_peer peers[MAX_PEERS];
+	size_t n_peers;
 };
 
 /* Bare Engine.IO */
@@ -288,6 +299,55 @@ static void on_signal(int signum, void *arg)
 	net_shutdown(echo->net, SHUTDOWN_TIMEOUT_MS, on_shutdown_done, echo);
 }
 
+static void join_instances(struct echo *echo)
+{
+	net_set_instance(echo->net, echo->number, slice_str(echo->secret));
+	net_set_peers(echo->net, echo->peers, echo->n_peers);
+	net_set_ready(echo->net, echo->not_ready);
+}
+
+static void on_change(int signum, void *arg)
+{
+	struct echo *echo = arg;
+
+	(void)signum;
+	echo->not_ready = NULL;
+	if (echo->next_number)
+		echo->number = echo->next_number;
+	join_instances(echo);
+	(void)printf("changed\n");
+	(void)fflush(stdout);
+}
+
+static void on_count(int signum, void *arg)
+{
+	struct echo *echo = arg;
+	struct net_stats stats;
+
+	(void)signum;
+	net_stats(echo->net, &stats);
+	(void)printf("counts {\"connections\":%u,\"sessions\":%u,\"forwarding\":%u,"
+		     "\"forwarded\":%llu,\"failed\":%llu}\n",
+		     stats.connections, stats.sessions, stats.forwarding,
+		     (unsigned long long)stats.forwarded,
+		     (unsigned long long)stats.forward_failed);
+	(void)fflush(stdout);
+}
+
+/* NUMBER=ADDRESS */
+static bool add_peer(struct echo *echo, char *text)
+{
+	struct net_peer *peer = &echo->peers[echo->n_peers];
+	char *equals;
+
+	if (echo->n_peers == MAX_PEERS)
+		return false;
+	peer->number = strtoull(text, &equals, 10);
+	peer->address = equals + 1;
+	echo->n_peers++;
+	return *equals == '=';
+}
+
 static int start(struct echo *echo, const struct setup *setup, bool engine, struct strbuf *err)
 {
 	int rc;
@@ -303,7 +363,10 @@ static int start(struct echo *echo, const struct setup *setup, bool engine, stru
 			rc = net_new(&echo->net, echo->loop, &setup->net, sio_session_ops(),
 				     echo->sio, err);
 	}
-	return rc ? rc : setup_listen(setup, echo->net, err);
+	if (rc)
+		return rc;
+	join_instances(echo);
+	return setup_listen(setup, echo->net, err);
 }
 
 /* "localhost" may mean ::1 first. Where there is no IPv6, nobody misses it. */
@@ -329,7 +392,9 @@ static void listen_on_v6(struct echo *echo, const char *port)
 static int usage(void)
 {
 	(void)fprintf(stderr, "usage: echo-server --port N [--ping-interval MS] [--ping-timeout "
-			      "MS] [--engine] [--set section.option=value]…\n");
+			      "MS] [--engine] [--set section.option=value]… [--number N] "
+			      "[--next-number N] [--secret TEXT] [--peer N=ADDRESS]… "
+			      "[--not-ready TEXT]\n");
 	return 2;
 }
 
@@ -356,10 +421,17 @@ int main(int argc, char **argv)
 		{ "ping-timeout", required_argument, NULL, 't' },
 		{ "engine", no_argument, NULL, 'e' },
 		{ "set", required_argument, NULL, 's' },
+		{ "number", required_argument, NULL, 'n' },
+		{ "next-number", required_argument, NULL, 'N' },
+		{ "secret", required_argument, NULL, 'x' },
+		{ "peer", required_argument, NULL, 'P' },
+		{ "not-ready", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct signal_watch *term = NULL;
 	struct signal_watch *interrupt = NULL;
+	struct signal_watch *change = NULL;
+	struct signal_watch *count = NULL;
 	struct echo echo = { 0 };
 	struct list *node;
 	char *overrides[MAX_OVERRIDES];
@@ -383,6 +455,16 @@ int main(int argc, char **argv)
 			ok = override(overrides, &n_overrides, "engine.ping_timeout_ms=", optarg);
 		else if (c == 'e')
 			engine = true;
+		else if (c == 'n')
+			echo.number = strtoull(optarg, NULL, 10);
+		else if (c == 'N')
+			echo.next_number = strtoull(optarg, NULL, 10);
+		else if (c == 'x')
+			echo.secret = optarg;
+		else if (c == 'P')
+			ok = add_peer(&echo, optarg);
+		else if (c == 'r')
+			echo.not_ready = optarg;
 		else if (c == 's' && strncmp(optarg, "listener.", 9) == 0 &&
 			 strcspn(optarg + 9, ".") > strcspn(optarg + 9, "="))
 			ok = override(overrides, &n_overrides, "listener.main.", optarg + 9);
@@ -409,7 +491,9 @@ int main(int argc, char **argv)
 	if (loop_new(&echo.loop) || start(&echo, &setup, engine, &err))
 		goto out;
 	if (signal_watch_new(&term, echo.loop, SIGTERM, on_signal, &echo) ||
-	    signal_watch_new(&interrupt, echo.loop, SIGINT, on_signal, &echo))
+	    signal_watch_new(&interrupt, echo.loop, SIGINT, on_signal, &echo) ||
+	    signal_watch_new(&change, echo.loop, SIGUSR1, on_change, &echo) ||
+	    signal_watch_new(&count, echo.loop, SIGUSR2, on_count, &echo))
 		goto out;
 	if (port && strcmp(port, "0") != 0 && !own_listeners)
 		listen_on_v6(&echo, port);
@@ -423,6 +507,8 @@ out:
 		(void)fprintf(stderr, "echo-server: %s\n", strbuf_cstr(&err));
 	signal_watch_free(&term);
 	signal_watch_free(&interrupt);
+	signal_watch_free(&change);
+	signal_watch_free(&count);
 	net_free(&echo.net);
 	sio_free(&echo.sio);
 	while ((node = list_pop_front(&echo.delayed))) {

@@ -27,7 +27,8 @@ export async function freePort() {
 export class Server extends Program {
 	// port: 0 picks one; null leaves it to set['listener.address']. set: options of the config table. files: the limit of open files. env: more
 	// of the environment. inherit: sockets as systemd passes them, { fds, names, pid }: descriptors
-	// that become 3 and so on, and for whom they are (without pid for the server).
+	// that become 3 and so on, and for whom they are (without pid for the server). args: more of the
+	// command line.
 	static async start({
 		port = 0,
 		engine = false,
@@ -37,6 +38,7 @@ export class Server extends Program {
 		files,
 		env = {},
 		inherit,
+		args: more = [],
 	} = {}) {
 		const args = port === null ? [] : ['--port', String(port)];
 		if (pingInterval !== undefined) args.push('--ping-interval', String(pingInterval));
@@ -44,6 +46,7 @@ export class Server extends Program {
 		if (engine) args.push('--engine');
 		for (const [key, value] of Object.entries(set))
 			args.push('--set', `${key}=${value}`);
+		args.push(...more);
 		let command = programOf('ECHO_SERVER');
 		if (files !== undefined) {
 			args.unshift('-c', `ulimit -n ${files}; exec "$@"`, 'sh', command);
@@ -73,6 +76,20 @@ export class Server extends Program {
 		server.url = `http://127.0.0.1:${server.port}`;
 		server.wsUrl = `ws://127.0.0.1:${server.port}`;
 		return server;
+	}
+
+	// What it counts right now.
+	async counts() {
+		const line = this.line(/^counts (.*)$/);
+		this.signal('SIGUSR2');
+		return JSON.parse((await line)[1]);
+	}
+
+	// It is ready, and has the number --next-number.
+	async change() {
+		const line = this.line(/^changed$/);
+		this.signal('SIGUSR1');
+		await line;
 	}
 }
 
