@@ -178,7 +178,7 @@ void net_free(struct net **netp)
 	ws_deflate_fini();
 	free(net->gather);
 	peers_free(net);
-	free(net->secret);
+	peers_forget_secret(net);
 	files_free(&net->files);
 	free(net);
 }

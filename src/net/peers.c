@@ -12,6 +12,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+void peers_forget_secret(struct net *net)
+{
+	if (net->secret)
+		explicit_bzero(net->secret, net->secret_len);
+	free(net->secret);
+	net->secret = NULL;
+	net->secret_len = 0;
+}
+
 void net_set_instance(struct net *net, uint64_t number, struct slice secret)
 {
 	char *copy = NULL;
@@ -21,7 +30,7 @@ void net_set_instance(struct net *net, uint64_t number, struct slice secret)
 		if (copy)
 			memcpy(copy, secret.p, secret.len);
 	}
-	free(net->secret);
+	peers_forget_secret(net);
 	net->secret = copy;
 	net->secret_len = copy ? secret.len : 0;
 	net->number = number;

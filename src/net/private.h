@@ -200,6 +200,7 @@ struct peer {
 };
 
 void peers_free(struct net *net);
+void peers_forget_secret(struct net *net);
 /** The instance that a session, which is none of ours, belongs to; NULL: none that we know. */
 const struct peer *peer_of_sid(const struct net *net, struct slice sid);
 bool peers_have_ip(const struct net *net, const struct ip_addr *ip);
