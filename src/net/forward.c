@@ -22,8 +22,8 @@
 
 #define CONNECT_TIMEOUT_MS 2000
 /*
- * What the owner has sent and the client has not taken should wait at the owner, where the limits of
- * the session's queue see it, and not in megabytes of the kernel's here.
+ * What the owner has sent and the client has not taken should wait at the owner, where the limits
+ * of the session's queue see it, and not in megabytes of the kernel's here.
  */
 #define RECEIVE_BYTES (128 * 1024)
 
@@ -247,7 +247,7 @@ static void on_io(struct io *io, unsigned int events, void *arg)
 
 /* The request's head */
 
-/* What the owner needs to know of the request. Cookies and what else admits somebody it does not. */
+/* What the owner needs to know of the request; cookies and tokens are not among it. */
 static bool is_passed_on(const struct http_header *h, bool upgrade)
 {
 	static const char *const names[] = { "host", "origin", "content-length", "content-type",

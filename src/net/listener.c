@@ -151,6 +151,7 @@ static int bind_tcp(struct listener *l, const char *address, bool reuse_port, st
 			      gai_strerror(rc));
 		return PARLANCE_EINVAL;
 	}
+	CHECK(found);
 	chosen = found;
 	/* Of all addresses the IPv6 one stands for both families, where there is IPv6. */
 	for (struct addrinfo *ai = found; any && ai; ai = ai->ai_next)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The instances: which this one is, where the others are, and what they say about requests that they
- * pass on. Addresses are numbers or paths, so nothing is looked up.
+ * The instances: which this one is, where the others are, and what they say about requests that
+ * they pass on. Addresses are numbers or paths, so nothing is looked up.
  */
 #include <netdb.h>
 #include <netinet/in.h>

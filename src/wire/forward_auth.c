@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The header of requests that are passed on. What is signed is text whose parts cannot run into each
- * other: the value has no line break, the method no blank, the path no '?'. Any thread.
+ * The header of requests that are passed on. What is signed is text whose parts cannot run into
+ * each other: the value has no line break, the method no blank, the path no '?'. Any thread.
  */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -63,7 +63,7 @@ static const char *method_name(enum http_method method)
 	return method == HTTP_GET ? "GET" : method == HTTP_POST ? "POST" : NULL;
 }
 
-/* The mac of a value without it, as text. False: out of memory, or a method that is not passed on. */
+/* The mac of a value without it, as text. False: no memory, or a method that is not passed on. */
 static bool make_mac(struct slice value, enum http_method method, struct slice path,
 		     struct slice query, struct slice secret, char out[MAC_CHARS])
 {

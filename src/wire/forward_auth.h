@@ -29,8 +29,8 @@ extern "C" {
 /* '.' and the digits of 2^64 - 1 in base 36. */
 #define FORWARD_SID_SUFFIX_MAX 14
 
-/** Writes what an instance's number (not 0) adds to the sid of its sessions, terminated; returns its
- * length. All of it is unreserved in a URL (RFC 3986 section 2.3). */
+/** Writes what an instance's number (not 0) adds to the sid of its sessions, terminated; returns
+ * its length. All of it is unreserved in a URL (RFC 3986 section 2.3). */
 size_t forward_sid_suffix(uint64_t number, char out[FORWARD_SID_SUFFIX_MAX + 1]);
 
 /** The number that a sid carries, 0: none. Only what forward_sid_suffix writes is one. */

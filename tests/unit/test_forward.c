@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Requests that are passed on, where the other instance, the kernel or the owner of the net does what
- * a well-meaning server does not: the test is both the client and the other instance. How it looks
+ * Requests that are passed on, where the other instance, the kernel or the owner of the net does
+ * what a well-meaning server does not: the test is both the client and the other instance. How it looks
  * with real clients is tests/integration/forward.test.mjs.
  */
 #include <arpa/inet.h>
