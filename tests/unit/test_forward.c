@@ -314,6 +314,92 @@ static void test_not_passed_on(void **state)
 	assert_int_equal(stats().forwarded, 0);
 }
 
+/* What a client has behind its request is not the owner's. */
+static void test_one_request(void **state)
+{
+	char got[4096];
+	ssize_t n;
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	owner = listener(1, &port);
+	set_peer(port);
+	ask("POST " TARGET " HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n4x" GET GET);
+	fd = accepted();
+	for (int i = 0; i < 5; i++)
+		moment();
+	n = recv(fd, got, sizeof(got) - 1, 0);
+	assert_true(n > 0);
+	got[n] = '\0';
+	assert_string_equal(strstr(got, "\r\n\r\n"), "\r\n\r\n4x");
+	answer(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	close(fd);
+	hear();
+	assert_string_equal(heard, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+}
+
+static char piece[65536];
+
+/* Sends until nothing more is taken for a while, at most `most`; returns how much was. A reader
+ * (-1: none) is read as well. */
+static size_t send_until_full(int fd, size_t most, int reader)
+{
+	static char dropped[65536];
+	uint64_t end = clock_mono_ms() + PATIENCE_MS;
+	size_t sent = 0;
+
+	for (int idle = 0; sent < most && idle < 20;) {
+		ssize_t n = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		assert_true(n > 0 || errno == EAGAIN);
+		assert_true(clock_mono_ms() < end);
+		sent += n > 0 ? (size_t)n : 0;
+		idle = n > 0 ? 0 : idle + 1;
+		while (reader >= 0 && recv(reader, dropped, sizeof(dropped), MSG_DONTWAIT) > 0)
+			;
+		if (n <= 0 || reader >= 0)
+			turn();
+		if (idle)
+			moment();
+	}
+	return sent;
+}
+
+/* Some megabytes of the kernel's are full, then the client has to wait. */
+static void test_owner_does_not_read(void **state)
+{
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	config.max_payload_bytes = 100000000;
+	owner = listener(1, &port);
+	set_peer(port);
+	ask("POST " TARGET " HTTP/1.1\r\nHost: test\r\nContent-Length: 90000000\r\n\r\n");
+	fd = accepted();
+	assert_true(send_until_full(client, 80000000, -1) < 40000000);
+	close(fd);
+}
+
+/* What the client does not take stays with the owner, also when the client was fast before. */
+static void test_client_does_not_read(void **state)
+{
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	owner = listener(1, &port);
+	set_peer(port);
+	ask(GET);
+	fd = accepted();
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 65536 }, sizeof(int)), 0);
+	assert_true(send_until_full(fd, 20000000, client) >= 20000000);
+	assert_true(send_until_full(fd, 20000000, -1) < 2000000);
+	close(fd);
+}
+
 /* The owner answers before it has read the body, and then resets the connection. */
 static void test_early_answer(void **state)
 {
@@ -411,6 +497,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_descriptor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_passed_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_request, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_owner_does_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client_does_not_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_early_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_freed_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state_of_stats, setup, teardown),
