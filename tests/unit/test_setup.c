@@ -319,6 +319,7 @@ static void test_listener_defaults(void **state)
 	assert_string_equal(listeners[0].tls_cert, "");
 	assert_string_equal(listeners[0].tls_key, "");
 	assert_int_equal(listeners[0].tls_min_version, NET_TLS_1_2);
+	assert_false(listeners[0].admin);
 }
 
 static void test_listeners(void **state)
@@ -332,6 +333,7 @@ static void test_listeners(void **state)
 		"listener.proxy.address=unix:/run/parlance.sock",
 		"listener.proxy.unix_mode=0600",
 		"listener.proxy.proxy_protocol=yes",
+		"listener.proxy.admin=yes",
 		"limits.trusted_proxies=unix",
 	};
 
@@ -349,6 +351,8 @@ static void test_listeners(void **state)
 	assert_string_equal(listeners[1].name, "proxy");
 	assert_int_equal(listeners[1].unix_mode, 0600);
 	assert_true(listeners[1].proxy_protocol);
+	assert_true(listeners[1].admin);
+	assert_false(listeners[0].admin);
 	assert_false(listeners[1].reuse_port);
 	/* The first that cannot be opened ends it. */
 	n_listeners = 0;
