@@ -6,11 +6,13 @@
 // into one folder, and name that in the daemon's configuration as root of section [web].
 //
 // The token is typed in, or comes with the address: http://host:3000/#token=TOKEN. It is kept for
-// the tab (sessionStorage). What others wrote only ever becomes text nodes.
+// the tab (sessionStorage), as is which conversation is open. What others wrote only ever becomes
+// text nodes.
 'use strict';
 
 (() => {
-  const KEY = 'parlance.token';
+  const TOKEN = 'parlance.token'; // what is kept for the tab
+  const PLACE = 'parlance.conversation';
   const ACK_MS = 15000;
   const RETRY_MS = 5000;
   const PAGE = 100; // messages, or conversations, asked for at a time
@@ -28,6 +30,7 @@
   let socket = null;
   let retryTimer = 0;
   let me = null; // our user id
+  let maxBytes = Infinity; // of a message
   let current = null; // id of the open conversation
   let opening = 0; // counts, so that what comes late for an earlier one is dropped
   let rejoining = false;
@@ -59,16 +62,16 @@
     return e;
   }
 
-  // null: empties it. Where the browser forbids storage, the token lasts as long as the page.
-  function keep(token) {
+  // null: empties it. Where the browser forbids storage, it lasts as long as the page.
+  function keep(key, value) {
     try {
-      if (token) sessionStorage.setItem(KEY, token);
-      else sessionStorage.removeItem(KEY);
+      if (value) sessionStorage.setItem(key, value);
+      else sessionStorage.removeItem(key);
     } catch { /* see above */ }
   }
 
-  function kept() {
-    try { return sessionStorage.getItem(KEY); } catch { return null; }
+  function kept(key) {
+    try { return sessionStorage.getItem(key); } catch { return null; }
   }
 
   function notice(text = '') {
@@ -127,7 +130,7 @@
     clearTimeout(retryTimer);
     socket?.disconnect();
     socket = null;
-    keep(null);
+    keep(TOKEN, null);
     conversations.clear();
     outbox.clear();
     close();
@@ -143,7 +146,7 @@
       signOut('socket.io.min.js is missing beside this page.');
       return;
     }
-    keep(token);
+    keep(TOKEN, token);
     $('token').value = '';
     $('login').hidden = true;
     $('chat').hidden = false;
@@ -169,8 +172,10 @@
 
   async function connected() {
     status('Connected');
+    const last = current ?? kept(PLACE); // the page may have been loaded again
     await loadList();
-    if (current) await open(current);
+    const id = current ?? last;
+    if (conversations.has(id)) await open(id);
     for (const m of outbox.values()) if (m.status === 'sending') deliver(m);
   }
 
@@ -214,11 +219,25 @@
     document.title = current ? `${titleOf(current)} – Parlance` : 'Parlance';
   }
 
+  // Who takes part in the open conversation beside us, and what we may do in it.
+  const people = () => conversations.get(current)?.participants ?? [];
+  const others = () => people().map((p) => p.userId).filter((user) => user !== me);
+
+  function paintPeople() {
+    const role = people().find((p) => p.userId === me)?.role;
+    $('people').textContent = others().length ? `with ${others().join(', ')}` : '';
+    for (const id of ['share', 'delete']) $(id).hidden = role !== 'owner';
+    for (const id of ['rename', 'compose']) $(id).hidden = role === 'viewer';
+    for (const id of messages.keys()) dirty.add(id);
+    paint();
+  }
+
   function change(id, fields) {
     if (!conversations.has(id)) return;
     Object.assign(conversations.get(id), fields);
     if (fields.archived) removed(id);
     else paintList();
+    if (fields.participants && id === current) paintPeople();
   }
 
   function created(c) {
@@ -239,6 +258,7 @@
 
   function show(id) {
     current = id;
+    keep(PLACE, id);
     opening++;
     typists.forEach((timer) => clearTimeout(timer));
     for (const all of [messages, nodes, dirty, streams, typists]) all.clear();
@@ -247,6 +267,7 @@
     $('conversation').hidden = !id;
     $('nothing').hidden = Boolean(id);
     paintActivity();
+    paintPeople();
     paintList();
   }
 
@@ -313,7 +334,9 @@
     }
     const [head, body, error] = node.children;
     node.setAttribute('aria-busy', String(running(m))); // read out when it is complete
-    const label = [WHO[m.role] ?? m.role, STATES[m.status] ?? m.status];
+    // A message does not say whose it is; who is alone knows it.
+    const who = m.role === 'user' && others().length ? 'User' : WHO[m.role] ?? m.role;
+    const label = [who, STATES[m.status] ?? m.status];
     head.textContent = label.filter(Boolean).join(' · ');
     if (body.textContent !== m.content) body.textContent = m.content;
     error.textContent = m.error?.message ?? '';
@@ -433,13 +456,20 @@
   const here = (handle) => (d) => { if (d.conversationId === current) handle(d); };
 
   const handlers = {
-    'session:ready': (d) => { me = d.userId; },
+    'session:ready': (d) => {
+      me = d.userId;
+      maxBytes = d.limits.maxContentBytes;
+      $('user').textContent = me;
+    },
     'server:draining': () => status('The server restarts…', true),
     'auth:expiring': () => notice('The access token runs out soon.'),
     error: (d) => { if (!d.streamId) notice(d.message); }, // others come as message:error
     'conversation:created': created,
     'conversation:updated': (d) => change(d.conversationId, d.update),
-    'conversation:deleted': (d) => removed(d.conversationId),
+    'conversation:deleted': (d) => {
+      if (d.conversationId === current) notice(`“${titleOf(current)}” is no longer there.`);
+      removed(d.conversationId);
+    },
     'conversation:activity': (d) => change(d.conversationId, { lastActivity: d.lastActivity }),
     'conversation:unread_status': (d) => change(d.conversationId, { unread: d.hasUnread }),
     'message:new': (d) => {
@@ -478,10 +508,17 @@
     const title = await ask('New title', titleOf(id));
     if (title) await call('conversation:update', { conversationId: id, update: { title } });
   }));
+  onClick('share', attempt(async () => {
+    const id = current;
+    const userId = await ask('Share with the user called', '');
+    const wish = { conversationId: id, userId, role: 'editor' };
+    if (userId) change(id, { participants: (await call('conversation:share', wish)).participants });
+  }));
   onClick('delete', attempt(async () => {
     const id = current;
     if ((await ask(`Delete “${titleOf(id)}” and all its messages?`)) === null) return;
     await call('conversation:delete', { conversationId: id });
+    notice(); // we know
     removed(id);
   }));
   $('login').addEventListener('submit', (event) => {
@@ -493,6 +530,11 @@
     const content = $('text').value;
     if (!content.trim() || !current) return;
     notice();
+    const tooMany = new TextEncoder().encode(content).length - maxBytes;
+    if (tooMany > 0) {
+      notice(`The message is too long by ${tooMany} bytes.`);
+      return;
+    }
     $('text').value = '';
     typedAt = 0; // the message says it
     send(content);
@@ -511,7 +553,7 @@
     signIn(token);
   });
 
-  const token = takeToken() ?? kept();
+  const token = takeToken() ?? kept(TOKEN);
   if (token) signIn(token);
   else signOut();
 })();
