@@ -35,6 +35,39 @@ struct daemon {
 	bool stopping;
 };
 
+/* What the chat learns of its cluster is for those who carry requests. */
+
+static void on_registered(void *arg, uint64_t number, struct slice secret)
+{
+	struct daemon *d = arg;
+
+	if (d->net)
+		net_set_instance(d->net, number, secret);
+}
+
+static void on_peers(void *arg, const struct core_peer *peers, size_t n)
+{
+	struct daemon *d = arg;
+	struct net_peer *list = calloc(n + 1, sizeof(*list));
+
+	if (d->net && list) {
+		for (size_t i = 0; i < n; i++)
+			list[i] = (struct net_peer){ peers[i].number, peers[i].address };
+		net_set_peers(d->net, list, n);
+	}
+	free(list);
+}
+
+static void on_ready(void *arg, const char *why_not)
+{
+	struct daemon *d = arg;
+
+	if (d->net)
+		net_set_ready(d->net, why_not);
+}
+
+static const struct core_cluster_ops cluster_ops = { on_registered, on_peers, on_ready };
+
 /* Ending: clients are let go and answers come to their end, what is left of them is stored, and
  * the last connections are closed. */
 
@@ -71,6 +104,7 @@ static void on_signal(int signum, void *arg)
 	d->stopping = true;
 	log_notice("main", LOG_FIELDS(LOG_INT("signal", signum)), "shutting down");
 	sys_notify_stopping(d->notify);
+	net_drain(d->net);
 	core_drain(d->core, on_let_go, d);
 }
 
@@ -99,7 +133,11 @@ static void stop_sio(struct daemon *d)
 
 static int start_core(struct daemon *d)
 {
-	return core_new(&d->core, d->loop, d->sio, d->setup.plugins, &d->setup.chat);
+	int rc = core_new(&d->core, d->loop, d->sio, d->setup.plugins, &d->setup.chat);
+
+	if (!rc)
+		core_set_cluster(d->core, &cluster_ops, d);
+	return rc;
 }
 
 static void stop_core(struct daemon *d)

@@ -254,7 +254,7 @@ void http_refuse_overload(struct conn *c)
 	uint32_t suppressed;
 
 	net->stats.refused_limit++;
-	if (!net->shutting_down && log_rate_allow(&rate, &suppressed))
+	if (!net->draining && !net->shutting_down && log_rate_allow(&rate, &suppressed))
 		log_warn("limits",
 			 LOG_FIELDS(LOG_UINT("connections", net->n_conns),
 				    LOG_UINT("sessions", net->sessions.count),
@@ -275,7 +275,7 @@ static bool admit(struct conn *c)
 	char retry_after[40];
 	uint32_t seconds;
 
-	if (net->shutting_down || c->total_verdict > LIMIT_OK || c->address_verdict > LIMIT_OK ||
+	if (net->draining || net->shutting_down || c->total_verdict > LIMIT_OK || c->address_verdict > LIMIT_OK ||
 	    net->sessions.count >= net->config->max_connections ||
 	    (c->address && !limits_session_ok(&net->limits, c->address))) {
 		http_refuse_overload(c);

@@ -109,6 +109,11 @@ static void on_shutdown_timeout(struct timer *timer)
 	shutdown_finished(CONTAINER_OF(timer, struct net, shutdown_timer));
 }
 
+void net_drain(struct net *net)
+{
+	net->draining = true;
+}
+
 void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg), void *arg)
 {
 	struct session *s;

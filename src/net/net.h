@@ -108,6 +108,10 @@ void net_set_peers(struct net *net, const struct net_peer *peers, size_t n);
  * until it is called. */
 void net_set_ready(struct net *net, const char *why_not);
 
+/** No new sessions from now on: their handshakes are answered with 503 and Retry-After, so that
+ * clients try elsewhere. Those that there are go on, and requests for them are served. */
+void net_drain(struct net *net);
+
 /** Stops listening and closes all sessions with SESSION_SERVER_SHUTDOWN; done(arg) is called when
  * the last connection is gone, or after timeout_ms. */
 void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg), void *arg);

@@ -80,6 +80,7 @@ struct net {
 	void *shutdown_arg;
 	struct timer shutdown_timer;
 	struct timer sweep_timer;
+	bool draining; /* no new sessions */
 	bool shutting_down;
 };
 
