@@ -93,6 +93,14 @@ BEGIN
 END
 $function$;
 
+-- Stands for a user towards AI services.
+CREATE FUNCTION parlance.user_hash(p_user text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+BEGIN
+	RETURN pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to('parlance user ' || p_user, 'UTF8')), 'hex'), 32);
+END
+$function$;
+
 -- The row lock of next_seq is held until the commit, so the order of seq is that of the commits, and a
 -- rollback leaves no hole. Updated with each event: room on the page for the next version (HOT).
 CREATE TABLE parlance.room (
@@ -154,6 +162,7 @@ CREATE TABLE parlance.participant (
 	user_id text NOT NULL CHECK (octet_length(user_id) BETWEEN 1 AND 255),
 	role text NOT NULL CHECK (role IN ('owner', 'editor', 'viewer')),
 	room uuid NOT NULL GENERATED ALWAYS AS (parlance.user_room(user_id)) STORED,
+	hash text NOT NULL GENERATED ALWAYS AS (parlance.user_hash(user_id)) STORED,
 	last_read bigint NOT NULL DEFAULT 0, -- ord of a message
 	viewed_at timestamptz, -- of the last conversation_view
 	leaving boolean NOT NULL DEFAULT false, -- being deleted by conversation_unshare
@@ -179,7 +188,7 @@ CREATE TABLE parlance.message (
 	content text NOT NULL DEFAULT '',
 	author text, -- the user who sent it, or whom it answers
 	model text,
-	stream uuid, -- of an answer
+	stream uuid,
 	tokens bigint NOT NULL DEFAULT 0,
 	usage json,
 	finish_reason text,
@@ -188,8 +197,12 @@ CREATE TABLE parlance.message (
 	updated_at timestamptz NOT NULL DEFAULT now(),
 	origin text DEFAULT nullif(current_setting('parlance.origin', true), ''),
 	actor text DEFAULT nullif(current_setting('parlance.actor', true), ''),
+	-- Of a question and its answer that runs, which message_send inserts together: in which transaction, so
+	-- that one trigger tells of both; and of the question: its answer. stream is the answer's in both.
+	pair xid8,
+	answer uuid,
 	UNIQUE (conversation, ord)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE UNIQUE INDEX message_client_id ON parlance.message (conversation, client_id)
 	WHERE client_id IS NOT NULL;

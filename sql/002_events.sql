@@ -75,46 +75,62 @@ BEGIN
 END
 $function$;
 
--- The owner first, then by id.
+-- Who takes part: as JSON, the owner first, then by id; and their rooms. One row, and a set so that it becomes
+-- part of the query that asks.
+CREATE FUNCTION parlance.participants_of(p_conversation uuid)
+RETURNS TABLE (owner text, participants text, rooms uuid[])
+LANGUAGE sql STABLE ROWS 1 AS $function$
+	SELECT min(p.user_id) FILTER (WHERE p.role = 'owner'),
+			concat('[', string_agg(concat('{"userId":', to_json(p.user_id), ',"role":"', p.role, '"}'), ','), ']'),
+			array_agg(p.room)
+		FROM (SELECT s.user_id, s.role, s.room FROM parlance.participant s
+			WHERE s.conversation = p_conversation ORDER BY s.role <> 'owner', s.user_id) AS p
+$function$;
+
 CREATE FUNCTION parlance.participants_json(p_conversation uuid) RETURNS text
 LANGUAGE plpgsql STABLE AS $function$
 BEGIN
-	RETURN (SELECT concat('[', string_agg(concat('{"userId":', to_json(p.user_id), ',"role":"', p.role,
-			'"}'), ',' ORDER BY p.role <> 'owner', p.user_id), ']')
-		FROM parlance.participant p WHERE p.conversation = p_conversation);
+	RETURN (SELECT p.participants FROM parlance.participants_of(p_conversation) AS p);
 END
 $function$;
 
-CREATE FUNCTION parlance.conversation_json(c parlance.conversation) RETURNS text
-LANGUAGE plpgsql STABLE AS $function$
-DECLARE
-	v_owner text;
-	v_participants text;
+-- p_participants: as participants_json has them.
+CREATE FUNCTION parlance.conversation_json(c parlance.conversation, p_owner text, p_participants text)
+RETURNS text LANGUAGE plpgsql STABLE AS $function$
 BEGIN
-	SELECT min(p.user_id) FILTER (WHERE p.role = 'owner'),
-			concat('[', string_agg(concat('{"userId":', to_json(p.user_id), ',"role":"', p.role, '"}'),
-				',' ORDER BY p.role <> 'owner', p.user_id), ']')
-		INTO v_owner, v_participants
-		FROM parlance.participant p WHERE p.conversation = c.id;
 	RETURN concat('{"id":"', c.id, '","title":', to_json(c.title),
 		',"model":', coalesce(to_json(c.model)::text, 'null'),
 		',"systemPrompt":', coalesce(to_json(c.system_prompt)::text, 'null'),
 		',"metadata":', c.metadata::text, ',"version":', c.version,
 		',"messageCount":', c.message_count, ',"totalTokens":', c.total_tokens,
 		',"lastActivity":', parlance.time_json(c.active_at),
-		',"ownerId":', coalesce(to_json(v_owner)::text, 'null'), ',"participants":', v_participants,
+		',"ownerId":', coalesce(to_json(p_owner)::text, 'null'), ',"participants":', p_participants,
 		',"archived":', CASE WHEN c.archived THEN 'true' ELSE 'false' END,
 		',"createdAt":', parlance.time_json(c.created_at),
 		',"updatedAt":', parlance.time_json(c.updated_at), '}');
 END
 $function$;
 
+CREATE FUNCTION parlance.conversation_json(c parlance.conversation) RETURNS text
+LANGUAGE plpgsql STABLE AS $function$
+BEGIN
+	RETURN (SELECT parlance.conversation_json(c, p.owner, p.participants)
+		FROM parlance.participants_of(c.id) AS p);
+END
+$function$;
+
 -- ---- events ----
 
+CREATE FUNCTION parlance.started_json(p_conversation uuid, p_client_id text, p_message uuid, p_stream uuid)
+RETURNS text LANGUAGE sql STABLE AS $function$
+	SELECT concat('{"conversationId":"', p_conversation, '"', ',"messageId":' || to_json(p_client_id)::text,
+		',"assistantMessageId":"', p_message, '","streamId":', coalesce('"' || p_stream || '"', 'null'), '}')
+$function$;
+
 -- The body of an event whose body is not in the log, from the rows that it needs: of messages m, and u
--- that m answers; of conversations c.
+-- that m answers; of conversations c, and its JSON.
 CREATE FUNCTION parlance.body_json(p_type text, m parlance.message, u parlance.message,
-	c parlance.conversation) RETURNS text
+	c parlance.conversation, p_conversation text) RETURNS text
 LANGUAGE plpgsql STABLE AS $function$
 BEGIN
 	CASE p_type
@@ -122,14 +138,12 @@ BEGIN
 		RETURN concat('{"conversationId":"', m.conversation, '","message":', parlance.message_json(m),
 			',"messageId":' || to_json(m.client_id)::text, '}');
 	WHEN 'message.started' THEN
-		RETURN concat('{"conversationId":"', m.conversation, '"',
-			',"messageId":' || to_json(u.client_id)::text, ',"assistantMessageId":"', m.id,
-			'","streamId":', coalesce('"' || m.stream || '"', 'null'), '}');
+		RETURN parlance.started_json(m.conversation, u.client_id, m.id, m.stream);
 	WHEN 'message.finished' THEN
 		RETURN concat('{"conversationId":"', m.conversation, '","userMessage":',
 			CASE WHEN u.id IS NULL THEN 'null' ELSE parlance.message_json(u) END,
 			',"assistantMessage":', parlance.message_json(m),
-			',"conversation":', parlance.conversation_json(c),
+			',"conversation":', p_conversation,
 			',"usage":', coalesce(m.usage::text, 'null'),
 			',"finishReason":', coalesce(to_json(m.finish_reason)::text, 'null'),
 			',"streamId":', coalesce('"' || m.stream || '"', 'null'),
@@ -140,7 +154,7 @@ BEGIN
 		RETURN concat('{"conversationId":"', c.id, '","lastActivity":', parlance.time_json(c.active_at),
 			',"messageCount":', c.message_count, ',"totalTokens":', c.total_tokens, '}');
 	WHEN 'conversation.created' THEN
-		RETURN parlance.conversation_json(c);
+		RETURN p_conversation;
 	END CASE;
 END
 $function$;
@@ -172,7 +186,8 @@ BEGIN
 			RETURN NULL;
 		END IF;
 	END IF;
-	RETURN parlance.body_json(p_type, m, u, c);
+	RETURN parlance.body_json(p_type, m, u, c, CASE WHEN p_type IN ('message.finished', 'conversation.created')
+		THEN parlance.conversation_json(c) END);
 END
 $function$;
 
@@ -187,60 +202,113 @@ LANGUAGE sql STABLE AS $function$
 		CASE WHEN p_body IS NULL THEN ',"b":null' WHEN p_body <> '' THEN ',"b":' || p_body END, '}')
 $function$;
 
--- A payload may have 7,999 bytes; 7,900 is our own limit.
-CREATE FUNCTION parlance.notify(p_room uuid, p_kind "char", p_seq bigint, p_type text,
-	p_conversation uuid, p_ref uuid, p_origin text, p_actor text, p_body text) RETURNS boolean
-LANGUAGE plpgsql AS $function$
-DECLARE
-	v_payload text := parlance.event_json(p_room, p_kind, p_seq, p_type, p_conversation, p_ref, p_origin,
-		p_actor, p_body);
-BEGIN
-	IF octet_length(v_payload) > 7900 THEN
-		v_payload := parlance.event_json(p_room, p_kind, p_seq, p_type, p_conversation, p_ref, p_origin,
-			p_actor, '');
-	END IF;
-	PERFORM pg_notify('parlance_ev', v_payload);
-	RETURN true;
-END
-$function$;
-
 -- Logs an event in the conversation's room (p_type; null: none) and in those of users (p_users_type; null:
--- none), which are p_users, or all participants' when that is null, and tells it. The row of a room stays
--- locked until the commit.
+-- none), which are p_users, in the order of their ids, or all participants' when that is null; then a second
+-- one in the conversation's room (p_next_type; null: none); and tells them. The row of a room stays locked
+-- until the commit.
+--
+-- This is most of what a message costs. Small statements are cheaper than one that does it all: what a
+-- statement needs before its first row is what counts here.
 CREATE FUNCTION parlance.publish(p_conversation uuid, p_ref uuid, p_origin text, p_actor text,
-	p_type text, p_body text, p_users uuid[], p_users_type text, p_users_body text, p_stored boolean)
+	p_type text, p_body text, p_users uuid[], p_users_type text, p_users_body text, p_stored boolean,
+	p_next_ref uuid DEFAULT NULL, p_next_type text DEFAULT NULL, p_next_body text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $function$
 DECLARE
-	v_told bigint;
+	v_users uuid[] := p_users;
+	v_rooms uuid[]; -- of each event: that of the conversation's room, those of users up to v_to, the next one
+	v_seqs bigint[];
+	v_seq bigint; -- the latest of the conversation's room
+	v_user_seq bigint;
+	v_from integer := (p_type IS NOT NULL)::integer;
+	v_to integer;
+	v_type text := p_type;
+	v_ref uuid := p_ref;
+	v_body text := p_body;
+	v_kind "char" := 'c';
+	v_payload text;
 BEGIN
 	-- After a crash an event that had been told would be gone, and its seq used again.
 	IF current_setting('synchronous_commit') = 'off' THEN
 		PERFORM set_config('synchronous_commit', 'local', true);
 	END IF;
-	WITH numbered AS (
+	IF v_users IS NULL AND p_users_type IS NOT NULL THEN
+		v_users := ARRAY(SELECT p.room FROM parlance.participant p
+			WHERE p.conversation = p_conversation ORDER BY p.room);
+	END IF;
+	v_to := v_from + coalesce(cardinality(v_users), 0);
+	v_rooms := v_users;
+
+	IF v_from = 1 THEN
 		INSERT INTO parlance.room AS r (id, kind, seq)
-		SELECT p_conversation, 'c'::"char", 1 WHERE p_type IS NOT NULL
-		UNION ALL
-		SELECT u.id, 'u'::"char", 1 FROM unnest(p_users) AS u (id)
-		UNION ALL
-		(SELECT p.room, 'u'::"char", 1 FROM parlance.participant p
-			WHERE p.conversation = p_conversation AND p_users IS NULL AND p_users_type IS NOT NULL
-			ORDER BY p.room)
-		ON CONFLICT (id) DO UPDATE SET seq = r.seq + 1
-		RETURNING r.id, r.kind, r.seq
-	), logged AS (
-		INSERT INTO parlance.event AS t
-			(room, seq, at, kind, type, conversation, ref, origin, actor, body)
-		SELECT n.id, n.seq, clock_timestamp(), n.kind,
-			CASE n.kind WHEN 'c' THEN p_type ELSE p_users_type END, p_conversation, p_ref,
-			p_origin, p_actor,
-			CASE WHEN p_stored THEN CASE n.kind WHEN 'c' THEN p_body ELSE p_users_body END END::json
-		FROM numbered n
-		RETURNING t.room, t.seq, t.kind, t.type
-	)
-	SELECT count(parlance.notify(l.room, l.kind, l.seq, l.type, p_conversation, p_ref, p_origin, p_actor,
-			CASE l.kind WHEN 'c' THEN p_body ELSE p_users_body END))
-		INTO v_told FROM logged l;
+			VALUES (p_conversation, 'c', CASE WHEN p_next_type IS NULL THEN 1 ELSE 2 END)
+			ON CONFLICT (id) DO UPDATE SET seq = r.seq + excluded.seq RETURNING r.seq INTO v_seq;
+		v_rooms := p_conversation || v_rooms;
+	END IF;
+	IF v_to - v_from = 1 THEN
+		INSERT INTO parlance.room AS r (id, kind, seq) VALUES (v_users[1], 'u', 1)
+			ON CONFLICT (id) DO UPDATE SET seq = r.seq + 1 RETURNING r.seq INTO v_user_seq;
+		v_seqs := ARRAY[v_user_seq];
+	ELSIF v_to > v_from THEN
+		WITH numbered AS (
+			INSERT INTO parlance.room AS r (id, kind, seq) SELECT u.id, 'u', 1 FROM unnest(v_users) AS u (id)
+			ON CONFLICT (id) DO UPDATE SET seq = r.seq + 1 RETURNING r.seq
+		)
+		SELECT array_agg(n.seq) INTO v_seqs FROM numbered n;
+	END IF;
+	IF p_next_type IS NOT NULL THEN
+		v_rooms := v_rooms || p_conversation;
+		v_seqs := v_seq - 1 || v_seqs || v_seq;
+	ELSIF v_from = 1 THEN
+		v_seqs := v_seq || v_seqs;
+	END IF;
+
+	-- The cases of a conversation that one user has for himself.
+	IF v_to = 2 AND v_from = 1 AND NOT p_stored AND p_next_type IS NULL THEN
+		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor)
+			VALUES (p_conversation, v_seq, clock_timestamp(), 'c', p_type, p_conversation, p_ref, p_origin,
+					p_actor),
+				(v_users[1], v_user_seq, clock_timestamp(), 'u', p_users_type, p_conversation, p_ref,
+					p_origin, p_actor);
+	ELSIF v_to = 2 AND v_from = 1 AND NOT p_stored THEN
+		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor)
+			VALUES (p_conversation, v_seq - 1, clock_timestamp(), 'c', p_type, p_conversation, p_ref,
+					p_origin, p_actor),
+				(v_users[1], v_user_seq, clock_timestamp(), 'u', p_users_type, p_conversation, p_ref,
+					p_origin, p_actor),
+				(p_conversation, v_seq, clock_timestamp(), 'c', p_next_type, p_conversation, p_next_ref,
+					p_origin, p_actor);
+	ELSE
+		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor, body)
+			SELECT e.room, e.seq, clock_timestamp(),
+				CASE WHEN e.n <= v_from OR e.n > v_to THEN 'c' ELSE 'u' END::"char",
+				CASE WHEN e.n <= v_from THEN p_type WHEN e.n <= v_to THEN p_users_type
+					ELSE p_next_type END,
+				p_conversation, CASE WHEN e.n <= v_to THEN p_ref ELSE p_next_ref END, p_origin, p_actor,
+				CASE WHEN p_stored THEN CASE WHEN e.n <= v_from THEN p_body
+					WHEN e.n <= v_to THEN p_users_body ELSE p_next_body END END::json
+			FROM unnest(v_rooms, v_seqs) WITH ORDINALITY AS e (room, seq, n);
+	END IF;
+
+	FOR i IN 1 .. cardinality(v_rooms) LOOP
+		IF i = v_from + 1 AND i <= v_to THEN
+			v_kind := 'u';
+			v_type := p_users_type;
+			v_body := p_users_body;
+		ELSIF i = v_to + 1 AND i > v_from THEN
+			v_kind := 'c';
+			v_type := p_next_type;
+			v_ref := p_next_ref;
+			v_body := p_next_body;
+		END IF;
+		v_payload := parlance.event_json(v_rooms[i], v_kind, v_seqs[i], v_type, p_conversation, v_ref, p_origin,
+			p_actor, v_body);
+		-- A payload may have 7,999 bytes; 7,900 is our own limit.
+		IF octet_length(v_payload) > 7900 THEN
+			v_payload := parlance.event_json(v_rooms[i], v_kind, v_seqs[i], v_type, p_conversation, v_ref,
+				p_origin, p_actor, '');
+		END IF;
+		PERFORM pg_notify('parlance_ev', v_payload);
+	END LOOP;
 END
 $function$;
 
@@ -383,13 +451,13 @@ CREATE FUNCTION parlance.message_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off AS $function$
 DECLARE
-	m parlance.message;
 	u parlance.message;
 	c parlance.conversation;
 	v_type text;
 	v_body text := ''; -- which leaves it out: it would not fit anyway
-	v_users_type text;
-	v_users_body text;
+	v_owner text;
+	v_participants text;
+	v_users uuid[];
 BEGIN
 	IF TG_OP = 'DELETE' THEN
 		IF EXISTS (SELECT FROM parlance.conversation s
@@ -401,53 +469,71 @@ BEGIN
 		RETURN NULL;
 	END IF;
 
-	m := NEW;
-	IF TG_OP = 'INSERT' AND m.actor IS NULL THEN
-		-- Another program's: the functions, which have an actor when they insert, count theirs.
-		UPDATE parlance.conversation s SET last_ord = greatest(s.last_ord, m.ord),
-			message_count = s.message_count + 1, active_at = greatest(s.active_at, m.created_at)
-			WHERE s.id = m.conversation;
-		IF NOT FOUND THEN
-			RAISE EXCEPTION 'parlance: message % has no conversation %', m.id, m.conversation
-				USING ERRCODE = 'foreign_key_violation';
-		END IF;
-	END IF;
-
 	IF TG_OP = 'INSERT' THEN
-		IF m.status = 'streaming' THEN
+		IF NEW.pair = pg_current_xact_id() THEN -- message_send's: a question, and its answer that runs
+			IF NEW.role = 'user' THEN
+				IF octet_length(NEW.content) < 7900 THEN
+					v_body := parlance.body_json('message.new', NEW, u, c, NULL);
+				END IF;
+				PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, 'message.new',
+					v_body, NULL, 'message.new', v_body, false, NEW.answer, 'message.started',
+					parlance.started_json(NEW.conversation, NEW.client_id, NEW.answer, NEW.stream));
+			END IF;
+			RETURN NULL;
+		END IF;
+		IF NEW.actor IS NULL THEN
+			-- Another program's: the functions, which have an actor when they insert, count theirs.
+			UPDATE parlance.conversation s SET last_ord = greatest(s.last_ord, NEW.ord),
+				message_count = s.message_count + 1, active_at = greatest(s.active_at, NEW.created_at)
+				WHERE s.id = NEW.conversation;
+			IF NOT FOUND THEN
+				RAISE EXCEPTION 'parlance: message % has no conversation %', NEW.id, NEW.conversation
+					USING ERRCODE = 'foreign_key_violation';
+			END IF;
+		END IF;
+		IF NEW.status = 'streaming' THEN
 			v_type := 'message.started';
-		ELSIF m.role = 'assistant' AND m.status = 'pending' THEN
+		ELSIF NEW.role = 'assistant' AND NEW.status = 'pending' THEN
 			RETURN NULL;
 		ELSE
 			v_type := 'message.new';
-			v_users_type := v_type;
 		END IF;
-	ELSIF OLD.status = m.status AND (m.status IN ('pending', 'streaming')
-			OR OLD.content = m.content AND OLD.error::text IS NOT DISTINCT FROM m.error::text) THEN
+	ELSIF OLD.status = NEW.status AND (NEW.status IN ('pending', 'streaming')
+			OR OLD.content = NEW.content AND OLD.error::text IS NOT DISTINCT FROM NEW.error::text) THEN
 		RETURN NULL; -- nothing that is seen; the text of a running answer is in its parts
-	ELSIF m.status = 'streaming' THEN
+	ELSIF NEW.status = 'streaming' THEN
 		v_type := 'message.started';
-	ELSIF OLD.status IN ('streaming', 'pending') AND m.status <> 'pending' THEN
-		v_type := 'message.finished';
-		v_users_type := 'conversation.activity';
-		SELECT * INTO c FROM parlance.conversation s WHERE s.id = m.conversation;
+	ELSIF OLD.status IN ('streaming', 'pending') AND NEW.status <> 'pending' THEN
+		SELECT * INTO c FROM parlance.conversation s WHERE s.id = NEW.conversation;
 		IF NOT FOUND THEN
 			RETURN NULL; -- deleted in the same commit
 		END IF;
+		SELECT p.owner, p.participants, p.rooms INTO v_owner, v_participants, v_users
+			FROM parlance.participants_of(NEW.conversation) AS p;
+		IF cardinality(v_users) > 1 THEN
+			v_users := ARRAY(SELECT r.id FROM unnest(v_users) AS r (id) ORDER BY r.id);
+		END IF;
+		IF octet_length(NEW.content) < 7900 THEN
+			SELECT * INTO u FROM parlance.message s WHERE s.id = NEW.parent;
+			v_body := parlance.body_json('message.finished', NEW, u, c,
+				parlance.conversation_json(c, v_owner, v_participants));
+		END IF;
+		PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, 'message.finished', v_body,
+			v_users, 'conversation.activity',
+			parlance.body_json('conversation.activity', NEW, u, c, NULL), false);
+		RETURN NULL;
 	ELSE
 		v_type := 'message.updated';
 	END IF;
 
-	IF octet_length(m.content) < 7900 THEN
-		IF v_type IN ('message.started', 'message.finished') THEN
-			SELECT * INTO u FROM parlance.message s WHERE s.id = m.parent;
+	IF octet_length(NEW.content) < 7900 THEN
+		IF v_type = 'message.started' THEN
+			SELECT * INTO u FROM parlance.message s WHERE s.id = NEW.parent;
 		END IF;
-		v_body := parlance.body_json(v_type, m, u, c);
+		v_body := parlance.body_json(v_type, NEW, u, c, NULL);
 	END IF;
-	v_users_body := CASE v_users_type WHEN 'message.new' THEN v_body
-		WHEN 'conversation.activity' THEN parlance.body_json(v_users_type, m, u, c) END;
-	PERFORM parlance.publish(m.conversation, m.id, m.origin, m.actor, v_type, v_body, NULL, v_users_type,
-		v_users_body, false);
+	PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, v_type, v_body, NULL,
+		CASE v_type WHEN 'message.new' THEN v_type END, v_body, false);
 	RETURN NULL;
 END
 $function$;

@@ -310,7 +310,7 @@ DECLARE
 	v_bytes bigint := 0;
 BEGIN
 	FOR e IN SELECT * FROM parlance.event s WHERE s.room = p_room AND s.seq > p_after
-			ORDER BY s.seq LIMIT least(greatest(coalesce(p_limit, 500), 1), 1000) LOOP
+			ORDER BY s.seq LIMIT (SELECT least(greatest(coalesce(p_limit, 500), 1), 1000)) LOOP
 		EXIT WHEN e.seq <> v_next + 1 OR v_bytes > 1048576;
 		v_next := e.seq;
 		v_events := v_events || parlance.event_json(e.room, e.kind, e.seq, e.type, e.conversation, e.ref,

@@ -7,6 +7,9 @@
 -- generation_parts, which must not wait for anyone: a part that comes while the answer ends may stay
 -- behind, is never read, and maintain() deletes it.
 --
+-- A LIMIT is a subselect (here and in 003), which looks odd: of a plain one the planner makes a new plan at each call, since it
+-- knows better then than a plan that is kept would. That costs more than the query.
+--
 -- enable_seqscan = off: generation is nearly empty when it is analyzed, and full of dead rows a second later; a
 -- cached plan must not read it from end to end.
 
@@ -37,11 +40,11 @@ BEGIN
 	IF p_after IS NOT NULL THEN
 		v_rows := ARRAY(SELECT m FROM parlance.message m
 			WHERE m.conversation = p_conversation AND m.ord > p_after
-			ORDER BY m.ord LIMIT v_limit + 1);
+			ORDER BY m.ord LIMIT (SELECT v_limit + 1));
 	ELSE
 		v_rows := ARRAY(SELECT m FROM parlance.message m
 			WHERE m.conversation = p_conversation AND m.ord < coalesce(p_before, 9223372036854775807)
-			ORDER BY m.ord DESC LIMIT v_limit + 1);
+			ORDER BY m.ord DESC LIMIT (SELECT v_limit + 1));
 	END IF;
 	v_more := cardinality(v_rows) > v_limit;
 	RETURN json_build_object('ok', true,
@@ -81,14 +84,6 @@ $function$;
 
 -- ---- generations ----
 
--- Stands for a user towards AI services.
-CREATE FUNCTION parlance.user_hash(p_user text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $function$
-BEGIN
-	RETURN left(encode(sha256(convert_to('parlance user ' || p_user, 'UTF8')), 'hex'), 32);
-END
-$function$;
-
 -- The messages of a prompt that ends with one: the way back by the parents, p_history of them.
 CREATE FUNCTION parlance.prompt_messages(p_conversation uuid, p_message uuid, p_history integer)
 RETURNS text LANGUAGE plpgsql STABLE AS $function$
@@ -105,7 +100,7 @@ BEGIN
 				lead(m.id) OVER w AS before, row_number() OVER w AS n
 			FROM (SELECT * FROM parlance.message a WHERE a.conversation = p_conversation
 					AND a.ord <= (SELECT b.ord FROM parlance.message b WHERE b.id = p_message)
-				ORDER BY a.ord DESC LIMIT v_history) AS m
+				ORDER BY a.ord DESC LIMIT (SELECT v_history)) AS m
 			WINDOW w AS (ORDER BY m.ord DESC)) AS s
 		HAVING bool_and((s.told OR s.n = 1) AND (s.n = v_history OR s.parent IS NOT DISTINCT FROM s.before));
 	IF v_messages IS NOT NULL THEN
@@ -129,22 +124,22 @@ BEGIN
 END
 $function$;
 
-CREATE FUNCTION parlance.prompt_json(p_conversation uuid, p_message uuid, p_system text, p_model text,
-	p_options json, p_user text, p_history integer) RETURNS text
+-- p_user: the user's hash.
+CREATE FUNCTION parlance.prompt_json(p_system text, p_model text, p_options json, p_user text,
+	p_messages text) RETURNS text
 LANGUAGE plpgsql STABLE AS $function$
 BEGIN
 	RETURN concat('{"model":', coalesce(to_json(p_model)::text, 'null'),
-		',"options":', coalesce(p_options::text, '{}'),
-		',"user":', coalesce(to_json(parlance.user_hash(p_user))::text, 'null'),
-		',"messages":[', concat_ws(',', '{"role":"system","content":'
-				|| to_json(nullif(p_system, ''))::text || '}',
-			parlance.prompt_messages(p_conversation, p_message, p_history)), ']}');
+		',"options":', coalesce(p_options::text, '{}'), ',"user":', coalesce('"' || p_user || '"', 'null'),
+		',"messages":[', '{"role":"system","content":' || to_json(nullif(p_system, ''))::text || '},',
+		p_messages, ']}');
 END
 $function$;
 
--- Ends an answer whose generation's row the caller has deleted, under the conversation's lock.
-CREATE FUNCTION parlance.answer_end(p_conversation uuid, p_message uuid, p_status text, p_reason text,
-	p_content text, p_model text, p_usage json, p_error json) RETURNS void
+-- Ends an answer that belongs to the instance (null: to any), under the conversation's lock; false: it does
+-- not.
+CREATE FUNCTION parlance.answer_end(p_conversation uuid, p_message uuid, p_instance bigint, p_status text,
+	p_reason text, p_content text, p_model text, p_usage json, p_error json) RETURNS boolean
 LANGUAGE plpgsql AS $function$
 DECLARE
 	-- By its text: usage may hold what ->> would refuse.
@@ -152,6 +147,11 @@ DECLARE
 		FROM '"totalTokens"[[:space:]]*:[[:space:]]*([0-9]{1,12})[[:space:]]*[,}]')::bigint, 0);
 	v_now timestamptz := clock_timestamp();
 BEGIN
+	DELETE FROM parlance.generation g WHERE g.message = p_message
+		AND g.instance = coalesce(p_instance, g.instance);
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
 	UPDATE parlance.message m SET status = p_status::parlance.message_status, finish_reason = p_reason,
 		content = coalesce(p_content, parlance.part_text(p_message)), model = coalesce(p_model, m.model),
 		usage = p_usage, error = p_error, tokens = v_tokens, updated_at = v_now
@@ -159,6 +159,7 @@ BEGIN
 	DELETE FROM parlance.message_part p WHERE p.message = p_message;
 	UPDATE parlance.conversation c SET total_tokens = c.total_tokens + v_tokens, active_at = v_now
 		WHERE c.id = p_conversation;
+	RETURN true;
 END
 $function$;
 
@@ -169,52 +170,78 @@ CREATE FUNCTION parlance.message_send(p_user text, p_conversation uuid, p_client
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off AS $function$
 DECLARE
-	c record;
 	u parlance.message;
-	a parlance.message;
+	v_role text;
+	v_hash text;
+	v_ord bigint;
+	v_model text;
+	v_system text;
+	v_there uuid; -- the user's message, when this call is a repetition
+	v_before bigint := least(greatest(coalesce(p_history, 1), 1), 10000) - 1;
 	v_running boolean;
 	v_waiting bigint;
 	v_first bigint;
 	v_last uuid;
 	v_alive boolean;
+	v_ids uuid[]; -- of the messages before this one, the oldest first
+	v_parents uuid[];
+	v_told boolean;
+	v_messages text;
+	v_now timestamptz;
+	v_pair xid8;
 	v_position bigint;
 BEGIN
 	IF p_content IS NULL OR octet_length(p_client_id) > 128
 			OR coalesce(p_on_busy, 'queue') NOT IN ('queue', 'reject', 'interrupt') THEN
 		RETURN parlance.refusal('BAD_REQUEST');
 	END IF;
-	SELECT p.role AS of_user, s.* INTO c FROM parlance.conversation s
+	SELECT p.role, p.hash, s.last_ord, s.model, s.system_prompt
+		INTO v_role, v_hash, v_ord, v_model, v_system
+		FROM parlance.conversation s
 		JOIN parlance.participant p ON p.conversation = s.id AND p.user_id = p_user
 		WHERE s.id = p_conversation AND s.deleted_at IS NULL FOR NO KEY UPDATE OF s;
-	IF NOT FOUND THEN
+	IF v_role IS NULL THEN
 		RETURN parlance.refusal('NOT_FOUND');
-	ELSIF c.of_user = 'viewer' THEN
+	ELSIF v_role = 'viewer' THEN
 		RETURN parlance.refusal('FORBIDDEN');
 	END IF;
+	v_model := coalesce(p_model, v_model);
 
-	IF p_client_id IS NOT NULL THEN
-		SELECT m.* INTO u FROM parlance.message m
-			WHERE m.conversation = p_conversation AND m.client_id = p_client_id;
-	ELSE -- a call that is repeated because its answer was lost
-		SELECT m.* INTO u FROM parlance.message m
+	-- All that is to be known, in one statement, which begins after the lock. Nearly always the messages of
+	-- the prompt are the conversation's last ones, each with its forerunner as its parent.
+	SELECT (SELECT m.id FROM parlance.message m
+				WHERE m.conversation = p_conversation AND m.client_id = p_client_id),
+			EXISTS (SELECT FROM parlance.instance i WHERE i.id = p_instance),
+			g.running, g.waiting, g.first, h.ids, h.parents, h.told, h.messages
+		INTO v_there, v_alive, v_running, v_waiting, v_first, v_ids, v_parents, v_told, v_messages
+		FROM (SELECT coalesce(bool_or(w.running), false) AS running,
+				count(*) FILTER (WHERE NOT w.running) AS waiting, min(w.place) AS first
+			FROM parlance.generation w WHERE w.conversation = p_conversation) AS g,
+		(SELECT array_agg(l.id) AS ids, array_agg(l.parent) AS parents,
+				bool_and(l.status IN ('complete', 'stopped', 'interrupted') AND l.content <> '') AS told,
+				string_agg(concat('{"role":"', l.role, '","content":', to_json(l.content), '},'), '')
+					AS messages
+			FROM (SELECT * FROM (SELECT m.ord, m.id, m.parent, m.status, m.role, m.content
+					FROM parlance.message m WHERE m.conversation = p_conversation
+					ORDER BY m.ord DESC LIMIT (SELECT greatest(v_before, 1))) AS k ORDER BY k.ord) AS l) AS h;
+	IF p_client_id IS NULL THEN -- a call that is repeated because its answer was lost
+		SELECT m.id INTO v_there FROM parlance.message m
 			WHERE m.id = p_user_message AND m.conversation = p_conversation;
 	END IF;
-	IF u.id IS NOT NULL THEN
+	IF v_there IS NOT NULL THEN
+		SELECT m.* INTO u FROM parlance.message m WHERE m.id = v_there;
 		RETURN parlance.send_duplicate(u, CASE WHEN u.id = p_user_message AND EXISTS (
 				SELECT FROM parlance.generation g WHERE g.message = p_assistant_message
 					AND g.instance = p_instance AND g.running)
-			THEN parlance.prompt_json(c.id, u.id, c.system_prompt, coalesce(p_model, c.model),
-				p_options, p_user, p_history) END);
+			THEN parlance.prompt_json(v_system, v_model, p_options, v_hash,
+				parlance.prompt_messages(p_conversation, u.id, p_history)) END);
 	END IF;
-
-	SELECT coalesce(bool_or(g.running), false), count(*) FILTER (WHERE NOT g.running), min(g.place),
-			EXISTS (SELECT FROM parlance.instance i WHERE i.id = p_instance),
-			CASE WHEN p_parent IS NULL THEN (SELECT m.id FROM parlance.message m
-					WHERE m.conversation = p_conversation ORDER BY m.ord DESC LIMIT 1)
-				ELSE (SELECT m.id FROM parlance.message m
-					WHERE m.id = p_parent AND m.conversation = p_conversation) END
-		INTO v_running, v_waiting, v_first, v_alive, v_last
-		FROM parlance.generation g WHERE g.conversation = p_conversation;
+	v_last := v_ids[cardinality(v_ids)];
+	IF p_parent <> v_last OR p_parent IS NOT NULL AND v_last IS NULL THEN
+		SELECT m.id INTO v_last FROM parlance.message m
+			WHERE m.id = p_parent AND m.conversation = p_conversation;
+		v_told := false;
+	END IF;
 	IF NOT v_alive THEN
 		RETURN parlance.refusal('UNAVAILABLE');
 	ELSIF p_parent IS NOT NULL AND v_last IS NULL THEN
@@ -224,49 +251,55 @@ BEGIN
 		RETURN parlance.refusal('BUSY');
 	END IF;
 
+	v_running := v_running OR v_waiting > 0;
+	IF NOT v_running THEN
+		v_pair := pg_current_xact_id();
+	END IF;
+	v_now := clock_timestamp();
+	INSERT INTO parlance.message (id, conversation, ord, client_id, parent, role, status, content, author,
+			model, stream, created_at, updated_at, origin, actor, pair, answer)
+		VALUES (p_user_message, p_conversation, v_ord + 1, p_client_id, v_last, 'user', 'complete', p_content,
+				p_user, NULL, p_stream, v_now, v_now, nullif(p_origin, ''), p_user, v_pair,
+				p_assistant_message),
+			(p_assistant_message, p_conversation, v_ord + 2, NULL, p_user_message, 'assistant',
+				CASE WHEN v_running THEN 'pending' ELSE 'streaming' END::parlance.message_status, '',
+				p_user, v_model, p_stream, v_now, v_now, nullif(p_origin, ''), p_user, v_pair, NULL);
+	INSERT INTO parlance.generation (message, conversation, instance, running, place, stream, model, options)
+		VALUES (p_assistant_message, p_conversation, p_instance, NOT v_running,
+			CASE WHEN p_on_busy = 'interrupt' THEN least(v_first, v_ord + 2) - 1 ELSE v_ord + 2 END,
+			p_stream, p_model, p_options);
+	UPDATE parlance.conversation s SET last_ord = v_ord + 2, message_count = s.message_count + 2,
+		active_at = v_now WHERE s.id = p_conversation;
+
 	u.id := p_user_message;
 	u.conversation := p_conversation;
-	u.ord := c.last_ord + 1;
-	u.client_id := p_client_id;
+	u.ord := v_ord + 1;
 	u.parent := v_last;
 	u.role := 'user';
 	u.status := 'complete';
 	u.content := p_content;
-	u.author := p_user;
 	u.tokens := 0;
-	u.created_at := clock_timestamp();
-	u.updated_at := u.created_at;
-	u.origin := nullif(p_origin, '');
-	u.actor := p_user;
-	a := u;
-	a.id := p_assistant_message;
-	a.ord := c.last_ord + 2;
-	a.client_id := NULL;
-	a.parent := p_user_message;
-	a.role := 'assistant';
-	a.status := CASE WHEN v_running OR v_waiting > 0 THEN 'pending' ELSE 'streaming' END;
-	a.content := '';
-	a.model := coalesce(p_model, c.model);
-	a.stream := p_stream;
-	INSERT INTO parlance.message VALUES (u.*), (a.*);
-	INSERT INTO parlance.generation (message, conversation, instance, running, place, stream, model, options)
-		VALUES (a.id, p_conversation, p_instance, a.status = 'streaming',
-			CASE WHEN p_on_busy = 'interrupt' THEN least(v_first, a.ord) - 1 ELSE a.ord END,
-			p_stream, p_model, p_options);
-	UPDATE parlance.conversation s SET last_ord = a.ord, message_count = s.message_count + 2,
-		active_at = u.created_at WHERE s.id = p_conversation;
-
-	IF a.status = 'streaming' THEN
+	u.created_at := v_now;
+	u.updated_at := v_now;
+	IF NOT v_running THEN
+		IF v_before = 0 OR v_last IS NULL THEN
+			v_messages := concat('{"role":"user","content":', to_json(p_content), '}');
+		ELSIF v_told AND (cardinality(v_ids) = v_before OR v_parents[1] IS NULL)
+				AND v_parents[2:] = v_ids[:cardinality(v_ids) - 1] THEN
+			v_messages := concat(v_messages, '{"role":"user","content":', to_json(p_content), '}');
+		ELSE
+			v_messages := parlance.prompt_messages(p_conversation, p_user_message, p_history);
+		END IF;
 		RETURN concat('{"ok":true,"state":"run","ack":{"ok":true,"userMessage":', parlance.message_json(u),
-			',"assistantMessageId":"', a.id, '","streamId":"', p_stream,
-			'"},"prompt":', parlance.prompt_json(c.id, u.id, c.system_prompt, a.model, p_options, p_user,
-				p_history), '}')::json;
+			',"assistantMessageId":"', p_assistant_message, '","streamId":"', p_stream,
+			'"},"prompt":', parlance.prompt_json(v_system, v_model, p_options, v_hash, v_messages),
+			'}')::json;
 	END IF;
 	SELECT count(*) INTO v_position FROM parlance.generation g
 		WHERE g.conversation = p_conversation AND NOT g.running
-			AND g.place <= (SELECT o.place FROM parlance.generation o WHERE o.message = a.id);
+			AND g.place <= (SELECT o.place FROM parlance.generation o WHERE o.message = p_assistant_message);
 	RETURN concat('{"ok":true,"state":"queued","ack":{"ok":true,"userMessage":', parlance.message_json(u),
-		',"assistantMessageId":"', a.id, '","streamId":"', p_stream,
+		',"assistantMessageId":"', p_assistant_message, '","streamId":"', p_stream,
 		'","queued":true,"position":', v_position, '}}')::json;
 END
 $function$;
@@ -314,8 +347,9 @@ BEGIN
 	UPDATE parlance.generation s SET running = true, instance = p_instance WHERE s.message = p_message;
 	UPDATE parlance.message s SET status = 'streaming', updated_at = clock_timestamp()
 		WHERE s.id = p_message RETURNING * INTO m;
-	RETURN concat('{"ok":true,"prompt":', parlance.prompt_json(c.id, m.parent, c.system_prompt,
-			coalesce(g.model, c.model), g.options, m.author, p_history),
+	RETURN concat('{"ok":true,"prompt":', parlance.prompt_json(c.system_prompt, coalesce(g.model, c.model),
+			g.options, parlance.user_hash(m.author),
+			parlance.prompt_messages(c.id, m.parent, p_history)),
 		',"streamId":"', g.stream, '","conversationId":"', c.id, '"}')::json;
 END
 $function$;
@@ -331,16 +365,14 @@ BEGIN
 		RETURN parlance.refusal('BAD_REQUEST');
 	END IF;
 	-- The conversation first, as everyone else does.
-	PERFORM FROM parlance.conversation c JOIN parlance.generation g ON g.conversation = c.id
+	SELECT c.id INTO v_conversation
+		FROM parlance.conversation c JOIN parlance.generation g ON g.conversation = c.id
 		WHERE g.message = p_message AND g.instance = p_instance FOR NO KEY UPDATE OF c;
-	DELETE FROM parlance.generation g WHERE g.message = p_message AND g.instance = p_instance
-		RETURNING g.conversation INTO v_conversation;
-	IF v_conversation IS NULL THEN
+	IF NOT parlance.answer_end(v_conversation, p_message, p_instance, p_status, p_finish_reason, p_content,
+			p_model, p_usage, p_error) THEN
 		RETURN parlance.refusal('FENCED');
 	END IF;
-	PERFORM parlance.answer_end(v_conversation, p_message, p_status, p_finish_reason, p_content, p_model,
-		p_usage, p_error);
-	RETURN json_build_object('ok', true);
+	RETURN '{"ok" : true}';
 END
 $function$;
 
@@ -376,8 +408,9 @@ BEGIN
 		RETURN parlance.refusal('FORBIDDEN');
 	END IF;
 	PERFORM parlance.cause(p_user, p_origin);
-	FOR g IN DELETE FROM parlance.generation s WHERE s.conversation = p_conversation RETURNING s.message LOOP
-		PERFORM parlance.answer_end(p_conversation, g.message, 'stopped', 'stopped', NULL, NULL, NULL, NULL);
+	FOR g IN SELECT s.message FROM parlance.generation s WHERE s.conversation = p_conversation LOOP
+		PERFORM parlance.answer_end(p_conversation, g.message, NULL, 'stopped', 'stopped', NULL, NULL, NULL,
+			NULL);
 	END LOOP;
 	UPDATE parlance.conversation s SET deleted_at = clock_timestamp() WHERE s.id = p_conversation;
 	PERFORM parlance.cause('', '');

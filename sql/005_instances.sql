@@ -64,10 +64,8 @@ BEGIN
 	FOR g IN SELECT s.message, s.conversation FROM parlance.generation s WHERE s.instance = p_id
 			ORDER BY s.conversation, s.message LOOP
 		PERFORM FROM parlance.conversation c WHERE c.id = g.conversation FOR NO KEY UPDATE;
-		DELETE FROM parlance.generation s WHERE s.message = g.message AND s.instance = p_id;
-		IF FOUND THEN
-			PERFORM parlance.answer_end(g.conversation, g.message, 'interrupted', 'interrupted',
-				NULL, NULL, NULL, NULL);
+		IF parlance.answer_end(g.conversation, g.message, p_id, 'interrupted', 'interrupted',
+				NULL, NULL, NULL, NULL) THEN
 			v_ended := v_ended + 1;
 		END IF;
 	END LOOP;
