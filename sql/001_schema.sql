@@ -97,7 +97,8 @@ $function$;
 CREATE FUNCTION parlance.user_hash(p_user text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $function$
 BEGIN
-	RETURN pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to('parlance user ' || p_user, 'UTF8')), 'hex'), 32);
+	RETURN pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(
+		pg_catalog.convert_to('parlance user ' || p_user, 'UTF8')), 'hex'), 32);
 END
 $function$;
 
@@ -177,6 +178,7 @@ CREATE UNIQUE INDEX participant_owner ON parlance.participant (conversation) WHE
 
 -- ---- messages ----
 
+-- Half of a page is left for the answers, which come later than their rows: these updates must stay HOT, too.
 CREATE TABLE parlance.message (
 	id uuid PRIMARY KEY,
 	conversation uuid NOT NULL,
@@ -197,8 +199,8 @@ CREATE TABLE parlance.message (
 	updated_at timestamptz NOT NULL DEFAULT now(),
 	origin text DEFAULT nullif(current_setting('parlance.origin', true), ''),
 	actor text DEFAULT nullif(current_setting('parlance.actor', true), ''),
-	-- Of a question and its answer that runs, which message_send inserts together: in which transaction, so
-	-- that one trigger tells of both; and of the question: its answer. stream is the answer's in both.
+	-- Of a question and the running answer that message_send inserts with it: the transaction, so that the
+	-- trigger of one tells of both; and, in the question, its answer. stream is the answer's in both.
 	pair xid8,
 	answer uuid,
 	UNIQUE (conversation, ord)

@@ -8,7 +8,7 @@
 -- ids). A transaction of many changes may still meet another one's locks crosswise: it is chosen as the
 -- victim of a deadlock (40P01), and the caller repeats it.
 --
--- They run as whoever commits, so each is SECURITY DEFINER with a search_path of its own. The functions
+-- They run as whoever commits, so each (but row_cause) is SECURITY DEFINER with a search_path of its own. The functions
 -- that they call are not: nobody but the owner may call those, and a SET clause costs microseconds.
 
 BEGIN;
@@ -121,6 +121,19 @@ $function$;
 
 -- ---- events ----
 
+-- These three are SQL, so that they become part of what uses them.
+CREATE FUNCTION parlance.new_json(m parlance.message) RETURNS text
+LANGUAGE sql STABLE AS $function$
+	SELECT concat('{"conversationId":"', m.conversation, '","message":', parlance.message_json(m),
+		',"messageId":' || to_json(m.client_id)::text, '}')
+$function$;
+
+CREATE FUNCTION parlance.activity_json(c parlance.conversation) RETURNS text
+LANGUAGE sql STABLE AS $function$
+	SELECT concat('{"conversationId":"', c.id, '","lastActivity":', parlance.time_json(c.active_at),
+		',"messageCount":', c.message_count, ',"totalTokens":', c.total_tokens, '}')
+$function$;
+
 CREATE FUNCTION parlance.started_json(p_conversation uuid, p_client_id text, p_message uuid, p_stream uuid)
 RETURNS text LANGUAGE sql STABLE AS $function$
 	SELECT concat('{"conversationId":"', p_conversation, '"', ',"messageId":' || to_json(p_client_id)::text,
@@ -135,8 +148,7 @@ LANGUAGE plpgsql STABLE AS $function$
 BEGIN
 	CASE p_type
 	WHEN 'message.new' THEN
-		RETURN concat('{"conversationId":"', m.conversation, '","message":', parlance.message_json(m),
-			',"messageId":' || to_json(m.client_id)::text, '}');
+		RETURN parlance.new_json(m);
 	WHEN 'message.started' THEN
 		RETURN parlance.started_json(m.conversation, u.client_id, m.id, m.stream);
 	WHEN 'message.finished' THEN
@@ -151,8 +163,7 @@ BEGIN
 	WHEN 'message.updated' THEN
 		RETURN concat('{"conversationId":"', m.conversation, '","message":', parlance.message_json(m), '}');
 	WHEN 'conversation.activity' THEN
-		RETURN concat('{"conversationId":"', c.id, '","lastActivity":', parlance.time_json(c.active_at),
-			',"messageCount":', c.message_count, ',"totalTokens":', c.total_tokens, '}');
+		RETURN parlance.activity_json(c);
 	WHEN 'conversation.created' THEN
 		RETURN p_conversation;
 	END CASE;
@@ -203,122 +214,180 @@ LANGUAGE sql STABLE AS $function$
 $function$;
 
 -- Logs an event in the conversation's room (p_type; null: none) and in those of users (p_users_type; null:
--- none), which are p_users, in the order of their ids, or all participants' when that is null; then a second
--- one in the conversation's room (p_next_type; null: none); and tells them. The row of a room stays locked
--- until the commit.
---
--- This is most of what a message costs. Small statements are cheaper than one that does it all: what a
--- statement needs before its first row is what counts here.
+-- none), which are p_users, or all participants' when that is null, and tells it. The row of a room stays
+-- locked until the commit.
 CREATE FUNCTION parlance.publish(p_conversation uuid, p_ref uuid, p_origin text, p_actor text,
-	p_type text, p_body text, p_users uuid[], p_users_type text, p_users_body text, p_stored boolean,
-	p_next_ref uuid DEFAULT NULL, p_next_type text DEFAULT NULL, p_next_body text DEFAULT NULL)
+	p_type text, p_body text, p_users uuid[], p_users_type text, p_users_body text, p_stored boolean)
 RETURNS void LANGUAGE plpgsql AS $function$
 DECLARE
-	v_users uuid[] := p_users;
-	v_rooms uuid[]; -- of each event: that of the conversation's room, those of users up to v_to, the next one
-	v_seqs bigint[];
-	v_seq bigint; -- the latest of the conversation's room
-	v_user_seq bigint;
-	v_from integer := (p_type IS NOT NULL)::integer;
-	v_to integer;
-	v_type text := p_type;
-	v_ref uuid := p_ref;
-	v_body text := p_body;
-	v_kind "char" := 'c';
-	v_payload text;
+	v_told bigint;
 BEGIN
+	IF current_setting('parlance.notes', true) <> '' THEN
+		PERFORM parlance.tell();
+	END IF;
 	-- After a crash an event that had been told would be gone, and its seq used again.
 	IF current_setting('synchronous_commit') = 'off' THEN
 		PERFORM set_config('synchronous_commit', 'local', true);
 	END IF;
-	IF v_users IS NULL AND p_users_type IS NOT NULL THEN
-		v_users := ARRAY(SELECT p.room FROM parlance.participant p
-			WHERE p.conversation = p_conversation ORDER BY p.room);
-	END IF;
-	v_to := v_from + coalesce(cardinality(v_users), 0);
-	v_rooms := v_users;
-
-	IF v_from = 1 THEN
+	WITH numbered AS (
 		INSERT INTO parlance.room AS r (id, kind, seq)
-			VALUES (p_conversation, 'c', CASE WHEN p_next_type IS NULL THEN 1 ELSE 2 END)
-			ON CONFLICT (id) DO UPDATE SET seq = r.seq + excluded.seq RETURNING r.seq INTO v_seq;
-		v_rooms := p_conversation || v_rooms;
-	END IF;
-	IF v_to - v_from = 1 THEN
-		INSERT INTO parlance.room AS r (id, kind, seq) VALUES (v_users[1], 'u', 1)
-			ON CONFLICT (id) DO UPDATE SET seq = r.seq + 1 RETURNING r.seq INTO v_user_seq;
-		v_seqs := ARRAY[v_user_seq];
-	ELSIF v_to > v_from THEN
-		WITH numbered AS (
-			INSERT INTO parlance.room AS r (id, kind, seq) SELECT u.id, 'u', 1 FROM unnest(v_users) AS u (id)
-			ON CONFLICT (id) DO UPDATE SET seq = r.seq + 1 RETURNING r.seq
-		)
-		SELECT array_agg(n.seq) INTO v_seqs FROM numbered n;
-	END IF;
-	IF p_next_type IS NOT NULL THEN
-		v_rooms := v_rooms || p_conversation;
-		v_seqs := v_seq - 1 || v_seqs || v_seq;
-	ELSIF v_from = 1 THEN
-		v_seqs := v_seq || v_seqs;
-	END IF;
+		SELECT p_conversation, 'c'::"char", 1 WHERE p_type IS NOT NULL
+		UNION ALL
+		SELECT u.id, 'u'::"char", 1 FROM unnest(p_users) AS u (id)
+		UNION ALL
+		(SELECT p.room, 'u'::"char", 1 FROM parlance.participant p
+			WHERE p.conversation = p_conversation AND p_users IS NULL AND p_users_type IS NOT NULL
+			ORDER BY p.room)
+		ON CONFLICT (id) DO UPDATE SET seq = r.seq + 1
+		RETURNING r.id, r.kind, r.seq
+	), logged AS (
+		INSERT INTO parlance.event AS t
+			(room, seq, at, kind, type, conversation, ref, origin, actor, body)
+		SELECT n.id, n.seq, clock_timestamp(), n.kind,
+			CASE n.kind WHEN 'c' THEN p_type ELSE p_users_type END, p_conversation, p_ref,
+			p_origin, p_actor,
+			CASE WHEN p_stored THEN CASE n.kind WHEN 'c' THEN p_body ELSE p_users_body END END::json
+		FROM numbered n
+		RETURNING t.room, t.seq, t.kind, t.type
+	)
+	-- A payload may have 7,999 bytes; 7,900 is our own limit.
+	SELECT count(pg_notify('parlance_ev', CASE WHEN octet_length(p.payload) <= 7900 THEN p.payload
+			ELSE parlance.event_json(p.room, p.kind, p.seq, p.type, p_conversation, p_ref, p_origin, p_actor,
+				'') END))
+		INTO v_told
+		FROM (SELECT l.*, parlance.event_json(l.room, l.kind, l.seq, l.type, p_conversation, p_ref, p_origin,
+				p_actor, CASE l.kind WHEN 'c' THEN p_body ELSE p_users_body END) AS payload
+			FROM logged l OFFSET 0) AS p;
+END
+$function$;
 
-	-- The cases of a conversation that one user has for himself.
-	IF v_to = 2 AND v_from = 1 AND NOT p_stored AND p_next_type IS NULL THEN
-		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor)
-			VALUES (p_conversation, v_seq, clock_timestamp(), 'c', p_type, p_conversation, p_ref, p_origin,
-					p_actor),
-				(v_users[1], v_user_seq, clock_timestamp(), 'u', p_users_type, p_conversation, p_ref,
-					p_origin, p_actor);
-	ELSIF v_to = 2 AND v_from = 1 AND NOT p_stored THEN
-		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor)
-			VALUES (p_conversation, v_seq - 1, clock_timestamp(), 'c', p_type, p_conversation, p_ref,
-					p_origin, p_actor),
-				(v_users[1], v_user_seq, clock_timestamp(), 'u', p_users_type, p_conversation, p_ref,
-					p_origin, p_actor),
-				(p_conversation, v_seq, clock_timestamp(), 'c', p_next_type, p_conversation, p_next_ref,
-					p_origin, p_actor);
-	ELSE
-		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor, body)
-			SELECT e.room, e.seq, clock_timestamp(),
-				CASE WHEN e.n <= v_from OR e.n > v_to THEN 'c' ELSE 'u' END::"char",
-				CASE WHEN e.n <= v_from THEN p_type WHEN e.n <= v_to THEN p_users_type
-					ELSE p_next_type END,
-				p_conversation, CASE WHEN e.n <= v_to THEN p_ref ELSE p_next_ref END, p_origin, p_actor,
-				CASE WHEN p_stored THEN CASE WHEN e.n <= v_from THEN p_body
-					WHEN e.n <= v_to THEN p_users_body ELSE p_next_body END END::json
-			FROM unnest(v_rooms, v_seqs) WITH ORDINALITY AS e (room, seq, n);
-	END IF;
+-- Most events of messages are made many at a time, since most of what a statement costs is what it needs before
+-- its first row. Their triggers only note what is to be told (note). One more trigger, which the first note of a
+-- transaction sets off, and which so comes after all the others, tells it (tell). Any other event first tells
+-- what is noted, so the order stays. Origin, actor and bodies are those of the rows as they are then.
+--
+-- The notes are in a setting, which a rollback to a savepoint takes back: the transaction's id, then for each
+-- n (message.new), p (that, and message.started of its answer) or f (message.finished, conversation.activity),
+-- with the ids of the conversation, the message and the answer.
 
-	FOR i IN 1 .. cardinality(v_rooms) LOOP
-		IF i = v_from + 1 AND i <= v_to THEN
-			v_kind := 'u';
-			v_type := p_users_type;
-			v_body := p_users_body;
-		ELSIF i = v_to + 1 AND i > v_from THEN
-			v_kind := 'c';
-			v_type := p_next_type;
-			v_ref := p_next_ref;
-			v_body := p_next_body;
+-- A row for each transaction that has notes; gone when it commits.
+CREATE UNLOGGED TABLE parlance.noted (xact xid8 NOT NULL DEFAULT pg_current_xact_id())
+	WITH (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+
+CREATE FUNCTION parlance.note(p_note text) RETURNS boolean
+LANGUAGE plpgsql AS $function$
+DECLARE
+	v_notes text := current_setting('parlance.notes', true);
+	v_xact text := pg_current_xact_id()::text || ',';
+BEGIN
+	IF starts_with(v_notes, v_xact) THEN
+		v_notes := set_config('parlance.notes', v_notes || ',' || p_note, true);
+		-- Each note copies all those before it: 128 are few enough.
+		IF octet_length(v_notes) > 128 * 110 THEN
+			RETURN parlance.tell();
 		END IF;
-		v_payload := parlance.event_json(v_rooms[i], v_kind, v_seqs[i], v_type, p_conversation, v_ref, p_origin,
-			p_actor, v_body);
-		-- A payload may have 7,999 bytes; 7,900 is our own limit.
-		IF octet_length(v_payload) > 7900 THEN
-			v_payload := parlance.event_json(v_rooms[i], v_kind, v_seqs[i], v_type, p_conversation, v_ref,
-				p_origin, p_actor, '');
-		END IF;
-		PERFORM pg_notify('parlance_ev', v_payload);
-	END LOOP;
+		RETURN true;
+	END IF;
+	v_notes := set_config('parlance.notes', v_xact || p_note, true);
+	-- After that: with SET CONSTRAINTS ... IMMEDIATE it is told here and now.
+	INSERT INTO parlance.noted DEFAULT VALUES;
+	RETURN true;
+END
+$function$;
+
+CREATE FUNCTION parlance.tell() RETURNS boolean
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+	v_notes text[] := string_to_array(current_setting('parlance.notes', true), ',');
+	v_told bigint;
+BEGIN
+	IF coalesce(v_notes[1], '') <> pg_current_xact_id()::text THEN
+		RETURN false;
+	END IF;
+	PERFORM set_config('parlance.notes', '', true);
+	-- After a crash an event that had been told would be gone, and its seq used again.
+	IF current_setting('synchronous_commit') = 'off' THEN
+		PERFORM set_config('synchronous_commit', 'local', true);
+	END IF;
+	-- OFFSET 0, so that each row is looked up by its id, however many the planner expects.
+	WITH note AS MATERIALIZED (
+		SELECT x.n, x.code, x.conversation, x.ref, x.answer, m.m, m.origin, m.actor, u.u, c.c, p.owner,
+			p.participants, p.rooms
+		FROM (SELECT a.n, left(a.x, 1) AS code, substr(a.x, 2, 36)::uuid AS conversation,
+				substr(a.x, 38, 36)::uuid AS ref, nullif(substr(a.x, 74, 36), '')::uuid AS answer
+			FROM unnest(v_notes[2:]) WITH ORDINALITY AS a (x, n)) AS x
+		LEFT JOIN LATERAL (SELECT s AS m, s.parent, s.origin, s.actor FROM parlance.message s
+			WHERE s.id = x.ref OFFSET 0) AS m ON true
+		LEFT JOIN LATERAL (SELECT s AS u FROM parlance.message s
+			WHERE x.code = 'f' AND s.id = m.parent OFFSET 0) AS u ON true
+		LEFT JOIN LATERAL (SELECT s AS c FROM parlance.conversation s
+			WHERE x.code = 'f' AND s.id = x.conversation OFFSET 0) AS c ON true
+		CROSS JOIN LATERAL (SELECT s.* FROM parlance.participants_of(x.conversation) AS s OFFSET 0) AS p
+		-- Deleted in the same commit: only that is told.
+		WHERE x.code <> 'f' OR (c.c).id IS NOT NULL
+	), body AS MATERIALIZED (
+		SELECT n.n, n.code, n.conversation, n.ref, n.answer, n.rooms, n.origin, n.actor,
+			CASE WHEN octet_length((n.m).content) >= 7900 THEN '' -- it would not fit anyway
+				WHEN n.code = 'f' THEN parlance.body_json('message.finished', n.m, n.u, n.c,
+					parlance.conversation_json(n.c, n.owner, n.participants))
+				WHEN (n.m).id IS NOT NULL THEN parlance.new_json(n.m) END AS body,
+			CASE n.code WHEN 'p' THEN parlance.started_json(n.conversation, (n.m).client_id, n.answer,
+					(n.m).stream)
+				WHEN 'f' THEN parlance.activity_json(n.c) END AS other
+		FROM note n
+	), happened AS MATERIALIZED (
+		SELECT b.n, e.part, e.room, e.kind, e.type, b.conversation, e.ref, b.origin, b.actor, e.body
+		FROM body b CROSS JOIN LATERAL (
+			SELECT 1 AS part, b.conversation AS room, 'c'::"char" AS kind,
+				CASE b.code WHEN 'f' THEN 'message.finished' ELSE 'message.new' END AS type, b.ref, b.body
+			UNION ALL
+			SELECT 2, r.id, 'u', CASE b.code WHEN 'f' THEN 'conversation.activity' ELSE 'message.new' END,
+				b.ref, CASE b.code WHEN 'f' THEN b.other ELSE b.body END FROM unnest(b.rooms) AS r (id)
+			UNION ALL
+			SELECT 3, b.conversation, 'c', 'message.started', b.answer, b.other WHERE b.code = 'p') AS e
+	), head AS (
+		INSERT INTO parlance.room AS r (id, kind, seq)
+		SELECT h.room, h.kind, count(*) FROM happened h GROUP BY h.room, h.kind ORDER BY h.kind, h.room
+		ON CONFLICT (id) DO UPDATE SET seq = r.seq + excluded.seq
+		RETURNING r.id, r.seq
+	), numbered AS MATERIALIZED (
+		SELECT h.*, d.seq - count(*) OVER (PARTITION BY h.room)
+			+ row_number() OVER (PARTITION BY h.room ORDER BY h.n, h.part) AS seq
+		FROM happened h JOIN head d ON d.id = h.room
+	), logged AS (
+		INSERT INTO parlance.event (room, seq, at, kind, type, conversation, ref, origin, actor)
+		SELECT s.room, s.seq, clock_timestamp(), s.kind, s.type, s.conversation, s.ref, s.origin, s.actor
+		FROM (SELECT * FROM numbered n ORDER BY n.n, n.part, n.room) AS s
+	)
+	SELECT count(pg_notify('parlance_ev', CASE WHEN octet_length(p.payload) <= 7900 THEN p.payload
+			ELSE parlance.event_json(p.room, p.kind, p.seq, p.type, p.conversation, p.ref, p.origin, p.actor,
+				'') END))
+		INTO v_told
+		FROM (SELECT s.*, parlance.event_json(s.room, s.kind, s.seq, s.type, s.conversation, s.ref, s.origin,
+				s.actor, s.body) AS payload
+			FROM numbered s ORDER BY s.n, s.part, s.room OFFSET 0) AS p;
+	RETURN true;
+END
+$function$;
+
+CREATE FUNCTION parlance.noted_event() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	PERFORM parlance.tell();
+	DELETE FROM parlance.noted n WHERE n.ctid = NEW.ctid;
+	RETURN NULL;
 END
 $function$;
 
 -- ---- what a row's version says of its cause ----
 
+-- The one trigger that is no SECURITY DEFINER: it only reads settings, and it runs for each answer.
 CREATE FUNCTION parlance.row_cause() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE plpgsql AS $function$
 BEGIN
-	NEW.origin := nullif(current_setting('parlance.origin', true), '');
-	NEW.actor := nullif(current_setting('parlance.actor', true), '');
+	NEW.origin := nullif(pg_catalog.current_setting('parlance.origin', true), '');
+	NEW.actor := nullif(pg_catalog.current_setting('parlance.actor', true), '');
 	RETURN NEW;
 END
 $function$;
@@ -455,9 +524,7 @@ DECLARE
 	c parlance.conversation;
 	v_type text;
 	v_body text := ''; -- which leaves it out: it would not fit anyway
-	v_owner text;
-	v_participants text;
-	v_users uuid[];
+	v_noted boolean;
 BEGIN
 	IF TG_OP = 'DELETE' THEN
 		IF EXISTS (SELECT FROM parlance.conversation s
@@ -471,14 +538,8 @@ BEGIN
 
 	IF TG_OP = 'INSERT' THEN
 		IF NEW.pair = pg_current_xact_id() THEN -- message_send's: a question, and its answer that runs
-			IF NEW.role = 'user' THEN
-				IF octet_length(NEW.content) < 7900 THEN
-					v_body := parlance.body_json('message.new', NEW, u, c, NULL);
-				END IF;
-				PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, 'message.new',
-					v_body, NULL, 'message.new', v_body, false, NEW.answer, 'message.started',
-					parlance.started_json(NEW.conversation, NEW.client_id, NEW.answer, NEW.stream));
-			END IF;
+			v_noted := NEW.role <> 'user'
+				OR parlance.note(concat('p', NEW.conversation, NEW.id, NEW.answer));
 			RETURN NULL;
 		END IF;
 		IF NEW.actor IS NULL THEN
@@ -496,7 +557,8 @@ BEGIN
 		ELSIF NEW.role = 'assistant' AND NEW.status = 'pending' THEN
 			RETURN NULL;
 		ELSE
-			v_type := 'message.new';
+			v_noted := parlance.note(concat('n', NEW.conversation, NEW.id));
+			RETURN NULL;
 		END IF;
 	ELSIF OLD.status = NEW.status AND (NEW.status IN ('pending', 'streaming')
 			OR OLD.content = NEW.content AND OLD.error::text IS NOT DISTINCT FROM NEW.error::text) THEN
@@ -504,23 +566,7 @@ BEGIN
 	ELSIF NEW.status = 'streaming' THEN
 		v_type := 'message.started';
 	ELSIF OLD.status IN ('streaming', 'pending') AND NEW.status <> 'pending' THEN
-		SELECT * INTO c FROM parlance.conversation s WHERE s.id = NEW.conversation;
-		IF NOT FOUND THEN
-			RETURN NULL; -- deleted in the same commit
-		END IF;
-		SELECT p.owner, p.participants, p.rooms INTO v_owner, v_participants, v_users
-			FROM parlance.participants_of(NEW.conversation) AS p;
-		IF cardinality(v_users) > 1 THEN
-			v_users := ARRAY(SELECT r.id FROM unnest(v_users) AS r (id) ORDER BY r.id);
-		END IF;
-		IF octet_length(NEW.content) < 7900 THEN
-			SELECT * INTO u FROM parlance.message s WHERE s.id = NEW.parent;
-			v_body := parlance.body_json('message.finished', NEW, u, c,
-				parlance.conversation_json(c, v_owner, v_participants));
-		END IF;
-		PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, 'message.finished', v_body,
-			v_users, 'conversation.activity',
-			parlance.body_json('conversation.activity', NEW, u, c, NULL), false);
+		v_noted := parlance.note(concat('f', NEW.conversation, NEW.id));
 		RETURN NULL;
 	ELSE
 		v_type := 'message.updated';
@@ -532,8 +578,8 @@ BEGIN
 		END IF;
 		v_body := parlance.body_json(v_type, NEW, u, c, NULL);
 	END IF;
-	PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, v_type, v_body, NULL,
-		CASE v_type WHEN 'message.new' THEN v_type END, v_body, false);
+	PERFORM parlance.publish(NEW.conversation, NEW.id, NEW.origin, NEW.actor, v_type, v_body, NULL, NULL, NULL,
+		false);
 	RETURN NULL;
 END
 $function$;
@@ -601,6 +647,10 @@ CREATE CONSTRAINT TRIGGER message_gone AFTER DELETE ON parlance.message
 	WHEN (current_setting('parlance.purge', true) IS DISTINCT FROM 'on')
 	EXECUTE FUNCTION parlance.message_event();
 
+CREATE CONSTRAINT TRIGGER noted_tell AFTER INSERT ON parlance.noted
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION parlance.noted_event();
+
+REVOKE ALL ON parlance.noted FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA parlance FROM PUBLIC;
 
 END

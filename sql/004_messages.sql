@@ -7,8 +7,8 @@
 -- generation_parts, which must not wait for anyone: a part that comes while the answer ends may stay
 -- behind, is never read, and maintain() deletes it.
 --
--- A LIMIT is a subselect (here and in 003), which looks odd: of a plain one the planner makes a new plan at each call, since it
--- knows better then than a plan that is kept would. That costs more than the query.
+-- A LIMIT that depends on a parameter is a subselect (here and in 003): of a plain one the planner makes a new
+-- plan at each call, as it estimates less for that than for a plan that is kept. Planning costs more than the query.
 --
 -- enable_seqscan = off: generation is nearly empty when it is analyzed, and full of dead rows a second later; a
 -- cached plan must not read it from end to end.
@@ -163,12 +163,13 @@ BEGIN
 END
 $function$;
 
+-- Text rather than json, which would be parsed here for nothing: a prompt is long.
 CREATE FUNCTION parlance.message_send(p_user text, p_conversation uuid, p_client_id text,
 	p_user_message uuid, p_assistant_message uuid, p_stream uuid, p_content text, p_parent uuid,
 	p_model text, p_options json, p_on_busy text, p_queue_depth integer, p_history integer,
-	p_instance bigint, p_origin text) RETURNS json
+	p_instance bigint, p_origin text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off AS $function$
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
 DECLARE
 	u parlance.message;
 	v_role text;
@@ -293,20 +294,20 @@ BEGIN
 		RETURN concat('{"ok":true,"state":"run","ack":{"ok":true,"userMessage":', parlance.message_json(u),
 			',"assistantMessageId":"', p_assistant_message, '","streamId":"', p_stream,
 			'"},"prompt":', parlance.prompt_json(v_system, v_model, p_options, v_hash, v_messages),
-			'}')::json;
+			'}');
 	END IF;
 	SELECT count(*) INTO v_position FROM parlance.generation g
 		WHERE g.conversation = p_conversation AND NOT g.running
 			AND g.place <= (SELECT o.place FROM parlance.generation o WHERE o.message = p_assistant_message);
 	RETURN concat('{"ok":true,"state":"queued","ack":{"ok":true,"userMessage":', parlance.message_json(u),
 		',"assistantMessageId":"', p_assistant_message, '","streamId":"', p_stream,
-		'","queued":true,"position":', v_position, '}}')::json;
+		'","queued":true,"position":', v_position, '}}');
 END
 $function$;
 
 -- The answer to a message that is there already: it stands right behind it. With the prompt when this is
 -- the same call again, whose first answer was lost: its generation runs, and nobody makes it.
-CREATE FUNCTION parlance.send_duplicate(u parlance.message, p_prompt text) RETURNS json
+CREATE FUNCTION parlance.send_duplicate(u parlance.message, p_prompt text) RETURNS text
 LANGUAGE plpgsql STABLE AS $function$
 DECLARE
 	a parlance.message;
@@ -320,7 +321,7 @@ BEGIN
 	RETURN concat('{"ok":true,"state":"duplicate","ack":{"ok":true,"userMessage":', parlance.message_json(u),
 		',"assistantMessageId":', coalesce('"' || a.id || '"', 'null'),
 		',"streamId":', coalesce('"' || a.stream || '"', 'null'), ',"duplicate":true',
-		',"queued":true,"position":' || v_position, '}', ',"prompt":' || p_prompt, '}')::json;
+		',"queued":true,"position":' || v_position, '}', ',"prompt":' || p_prompt, '}');
 END
 $function$;
 

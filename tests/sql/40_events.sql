@@ -182,3 +182,86 @@ SELECT t.is((r->>'pruned') || json_array_length(r->'events'), 'true0', 'feed_rep
 SELECT t.is((r->>'pruned') || json_array_length(r->'events'), 'false1', 'feed_replay stops before a hole') FROM parlance.feed_replay(t.c(2), 0, 5) r;
 SELECT t.is((r->>'pruned') || json_array_length(r->'events'), 'false1', 'feed_replay after it') FROM parlance.feed_replay(t.c(2), 2, 5) r;
 SELECT t.is(t.room('ann')::text, '33db92bf-ef91-84a7-98fe-335123bff722', 'the id of a user''s room never changes');
+
+-- the same events, whoever makes a change
+SELECT t.instance() AS i \gset
+CREATE FUNCTION t.plain(p_json text) RETURNS text LANGUAGE sql AS $$ -- without ids and times
+	SELECT regexp_replace(regexp_replace(p_json, '"[0-9a-f]{8}-[0-9a-f-]{27}"', '"id"', 'g'), '"[0-9T:.-]{23}Z"', '"time"', 'g') $$;
+CREATE FUNCTION t.bodies(p_room uuid, p_after bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat(e->>'k', e->>'s', e->>'t', t.plain(e->>'b')), E'\n' ORDER BY n)
+	FROM json_array_elements(parlance.feed_replay(p_room, p_after, 99)->'events') WITH ORDINALITY AS x (e, n) $$;
+SELECT t.code(t.create('fun', 70)) || t.code(t.create('psq', 70 + 1)) AS x \gset
+SELECT t.code(t.send('fun', 70, 700, p_client => 'k', p_instance => :i)) || t.code(t.finish(700, :i)) || t.code(t.send('fun', 70, 701, p_instance => :i)) AS x \gset
+BEGIN;
+INSERT INTO parlance.message (id, conversation, ord, client_id, role, content, author) VALUES (t.u(710), t.c(71), 1, 'k', 'user', 'question 700', 'psq');
+INSERT INTO parlance.message (id, conversation, ord, parent, role, status, author, model, stream) VALUES (t.a(710), t.c(71), 2, t.u(710), 'assistant', 'streaming', 'psq', 'm1', t.s(710));
+COMMIT;
+BEGIN;
+UPDATE parlance.message SET status = 'complete', content = 'answer', finish_reason = 'stop', model = 'm1-2025', tokens = 5, usage = '{"promptTokens":2,"completionTokens":3,"totalTokens":5}' WHERE id = t.a(710);
+UPDATE parlance.conversation SET total_tokens = 5 WHERE id = t.c(71);
+COMMIT;
+BEGIN;
+INSERT INTO parlance.message (id, conversation, ord, parent, role, content, author) VALUES (t.u(711), t.c(71), 3, t.a(710), 'user', 'question 701', 'psq');
+INSERT INTO parlance.message (id, conversation, ord, parent, role, status, author, model, stream) VALUES (t.a(711), t.c(71), 4, t.u(711), 'assistant', 'streaming', 'psq', 'm1', t.s(711));
+COMMIT;
+SELECT t.is(t.types(t.c(70)), 'message.new message.started message.finished message.new message.started', 'by functions');
+SELECT t.is(replace(t.bodies(t.c(71), 0), 'psq', 'fun'), t.bodies(t.c(70), 0), 'by another program: the same in the conversation''s room');
+SELECT t.is(replace(t.bodies(t.room('psq'), 1), 'psq', 'fun'), t.bodies(t.room('fun'), 1), 'and in the user''s');
+SELECT t.is((SELECT count(DISTINCT (e->>'t', e->>'o', e->>'u'))::text FROM json_array_elements(parlance.feed_replay(t.c(70), 0, 99)->'events') e WHERE e->>'o' = 'sock' AND e->>'u' = 'fun'), '2', 'message.new and message.started have their cause');
+INSERT INTO parlance.message SELECT (jsonb_populate_record(m, jsonb_build_object('id', t.a(712), 'ord', 5, 'conversation', t.c(71)))).* FROM parlance.message m WHERE m.id = t.a(701);
+SELECT t.is(t.types(t.c(71), 5), 'message.started', 'a copy of a row is a change as any other');
+SELECT t.news() AS x \gset
+
+-- many changes in one commit, in their order
+SELECT string_agg(t.code(t.create('m' || n, 100 + n)), '') AS x FROM generate_series(1, 150) n \gset
+SELECT t.code(parlance.conversation_share('m1', t.c(101), 'm2', 'editor', NULL)) AS x \gset
+SELECT t.head(t.c(101)) AS c, t.head(t.room('m1')) AS m1, t.head(t.room('m2')) AS m2 \gset
+BEGIN;
+SELECT t.code(t.send('m1', 101, 1001, p_instance => :i)) || t.code(t.send('m2', 102, 1002, p_instance => :i)) AS x \gset
+SELECT t.code(parlance.conversation_update('m1', t.c(101), '{title}', 'In between', NULL, NULL, NULL, NULL, NULL, 's')) AS x \gset
+SELECT t.code(t.finish(1001, :i)) || t.code(t.send('m2', 101, 1003, p_instance => :i)) AS x \gset
+UPDATE parlance.message SET content = 'edited' WHERE id = t.a(1001);
+SELECT t.code(parlance.conversation_view('m2', t.c(101), true, 's')) || t.code(t.finish(1003, :i)) AS x \gset
+COMMIT;
+SELECT t.is(t.types(t.c(101), :c), 'message.new message.started conversation.updated message.finished message.new message.started message.updated message.finished', 'a mixed commit: the conversation');
+SELECT t.is(t.types(t.room('m1'), :m1), 'message.new conversation.updated conversation.activity message.new conversation.activity', 'its owner');
+SELECT t.is(t.types(t.room('m2'), :m2), 'message.new message.new conversation.updated conversation.activity message.new conversation.viewed conversation.activity', 'the other one');
+SELECT t.is((SELECT string_agg(e.type || ':' || e.ref, ' ' ORDER BY e.seq) FROM parlance.event e WHERE e.room = t.room('m2') AND e.seq > :m2 AND e.type = 'message.new'), concat_ws(' ', 'message.new:' || t.u(1001), 'message.new:' || t.u(1002), 'message.new:' || t.u(1003)), 'whose messages are in their order');
+
+BEGIN;
+SELECT string_agg(t.code(t.send('m' || n, 100 + n, 2000 + n, p_instance => :i)), '') AS x FROM generate_series(3, 150) n \gset
+SELECT string_agg(t.code(t.finish(2000 + n, :i)), '') AS x FROM generate_series(3, 150) n \gset
+COMMIT;
+SELECT t.is((SELECT string_agg(DISTINCT t.types(t.c(100 + n)), '|') FROM generate_series(3, 150) n), 'message.new message.started message.finished', 'a group of 296: the conversations');
+SELECT t.is((SELECT string_agg(DISTINCT t.types(t.room('m' || n), 1), '|') FROM generate_series(3, 150) n), 'message.new conversation.activity', 'the users');
+
+SELECT t.head(t.c(103)) AS c, t.head(t.c(104)) AS d \gset
+BEGIN;
+SAVEPOINT s;
+SELECT t.code(t.send('m3', 103, 3003, p_instance => :i)) AS x \gset
+SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL DEFERRED;
+ROLLBACK TO s;
+SELECT t.code(t.send('m4', 104, 3004, p_instance => :i)) AS x \gset
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT t.is(t.types(t.c(104), :d), 'message.new message.started', 'constraints made immediate: told at once');
+SELECT t.code(t.finish(3004, :i)) AS x \gset
+SELECT t.is(t.types(t.c(104), :d + 2), 'message.finished', 'and from then on');
+SAVEPOINT s;
+SELECT t.code(t.send('m4', 104, 3005, p_instance => :i)) AS x \gset
+ROLLBACK TO s;
+SET CONSTRAINTS ALL DEFERRED;
+SELECT t.code(t.send('m4', 104, 3006, p_instance => :i)) AS x \gset
+SAVEPOINT s;
+SELECT t.code(t.finish(3006, :i)) AS x \gset
+ROLLBACK TO s;
+COMMIT;
+SELECT t.is(t.types(t.c(103), :c), '', 'a savepoint''s changes, told and rolled back');
+SELECT t.is(t.types(t.c(104), :d), 'message.new message.started message.finished message.new message.started', 'the others are told once');
+SELECT t.head(t.c(105)) AS c \gset
+SET parlance.notes = 'p,f';
+SELECT t.code(t.send('m5', 105, 3007, p_instance => :i)) AS x \gset
+RESET parlance.notes;
+SELECT t.is(t.types(t.c(105), :c), 'message.new message.started', 'a setting left by someone else hides nothing');
+SELECT t.is((SELECT count(*)::text FROM parlance.noted), '0', 'no note is left');
+SELECT t.is((SELECT count(*)::text FROM (SELECT seq, row_number() OVER (PARTITION BY room ORDER BY seq) n FROM parlance.event WHERE room <> t.c(2)) s WHERE seq <> n), '0', 'no holes');

@@ -30,6 +30,8 @@ same send "SELECT t.send('ann', 1, 1, p_client => E'k\"1\\\\')"
 same queued "SELECT t.send('ann', 1, 2)"
 same finish "SELECT t.finish(1)"
 same begin "SELECT parlance.generation_begin(t.a(2), 1, 9)"
+same 'a group' "SELECT t.finish(2), t.send('ann', 1, 3, p_client => 'k3'); SELECT parlance.conversation_update('ann', t.c(1),
+	'{title}', 'T3', NULL, NULL, NULL, NULL, NULL, 's'); SELECT t.finish(3, p_content => repeat('x', 900)), t.send('ann', 1, 4)"
 same view "SELECT parlance.conversation_view('ann', t.c(1), true, 's')"
 same 'another program' "UPDATE parlance.message SET content = E'\\x01\"\\\\ €' WHERE id = t.u(1)"
 same 'a message deleted' "DELETE FROM parlance.message WHERE id = t.a(1)"

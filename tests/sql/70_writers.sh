@@ -139,7 +139,7 @@ is "$(sql -c "SELECT count(*) FROM (SELECT seq, row_number() OVER (PARTITION BY 
 
 # The same client's id from eight sides.
 for w in 1 2 3 4 5 6 7 8; do
-	sql -c "SELECT (r->>'state') || (r->'ack'->>'assistantMessageId') FROM parlance.message_send('user1', t.c(1), 'same', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x', NULL, NULL, NULL, NULL, 3, 5, 1, NULL) r" >"$WORK/same.$w" 2>&1 &
+	sql -c "SELECT (r->>'state') || (r->'ack'->>'assistantMessageId') FROM parlance.message_send('user1', t.c(1), 'same', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x', NULL, NULL, NULL, NULL, 3, 5, 1, NULL) t, LATERAL (SELECT t::json AS r) r" >"$WORK/same.$w" 2>&1 &
 	pids[w]=$!
 done
 for w in 1 2 3 4 5 6 7 8; do

@@ -46,7 +46,7 @@ CREATE FUNCTION t.send(p_user text, c integer, n integer, p_busy text DEFAULT 'q
 	p_instance bigint DEFAULT 1, p_parent uuid DEFAULT NULL, p_history integer DEFAULT 10) RETURNS json
 LANGUAGE sql AS $$
 	SELECT parlance.message_send(p_user, t.c(c), p_client, t.u(n), t.a(n), t.s(n), 'question ' || n, p_parent,
-		NULL, '{"t":1}', p_busy, 2, p_history, p_instance, 'sock') $$;
+		NULL, '{"t":1}', p_busy, 2, p_history, p_instance, 'sock')::json $$;
 
 CREATE FUNCTION t.finish(n integer, p_instance bigint DEFAULT 1, p_status text DEFAULT 'complete',
 	p_content text DEFAULT 'answer') RETURNS json LANGUAGE sql AS $$
