@@ -143,8 +143,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 DECLARE
 	c parlance.conversation;
 BEGIN
+	-- Users' rooms, whose ids anybody can work out, have version 8: no conversation may share one.
 	IF coalesce(octet_length(p_user), 0) NOT BETWEEN 1 AND 255
-			OR json_typeof(p_metadata) <> 'object' THEN
+			OR json_typeof(p_metadata) <> 'object' OR substr(p_id::text, 15, 1) = '8' THEN
 		RETURN parlance.refusal('BAD_REQUEST');
 	END IF;
 	PERFORM parlance.cause(p_user, p_origin);
