@@ -274,7 +274,7 @@ static int find_room(struct admission *a, struct slice id)
 
 	if (a->room)
 		return slice_is(id, a->room->id) ? 0 : PARLANCE_EINVAL;
-	if (!id_is_uuid(id.p, id.len))
+	if (!id_is_uuid(id.p, id.len) || !feed_room_id_is_users(id))
 		return PARLANCE_EINVAL;
 	strbuf_init(&name, 1024);
 	strbuf_append_str(&name, USER_PREFIX);

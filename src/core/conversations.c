@@ -39,7 +39,11 @@ bool conversation_arg(struct member *m, const struct sio_event *event, struct sl
 	}
 	switch (field_uuid(core, value, id)) {
 	case FIELD_OK:
-		return true;
+		if (!feed_room_id_is_users(*id))
+			return true;
+		event_fail(m, event, CODE_NOT_FOUND, "There is no such conversation",
+			   slice_of(NULL, 0));
+		return false;
 	case FIELD_BAD:
 		/* Text that is no id of ours: there is no such conversation. */
 		if (value.len && json_kind(value) == '"') {
@@ -369,7 +373,11 @@ void conversation_create(struct member *m, const struct sio_event *event, struct
 	}
 	switch (field_uuid(core, field(core, arg, "id"), &id)) {
 	case FIELD_OK:
-		break;
+		if (!feed_room_id_is_users(id))
+			break;
+		event_fail(m, event, CODE_BAD_REQUEST, "id is a UUID of version 8",
+			   slice_of(NULL, 0));
+		return;
 	case FIELD_ABSENT:
 		/* Ours, so that a request whose answer was lost can be repeated. */
 		id_uuid7(made);

@@ -13,6 +13,12 @@ struct feed_room *feed_room_find(struct core *core, struct slice id)
 	return map_get(core->rooms, id.p, id.len);
 }
 
+bool feed_room_id_is_users(struct slice id)
+{
+	CHECK(id.len == ID_UUID_LEN);
+	return id.p[14] == '8';
+}
+
 static void room_free(struct feed_room **rp)
 {
 	struct feed_room *r = *rp;
@@ -47,11 +53,11 @@ struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice
 	struct feed_room *r = feed_room_find(core, id);
 	char *text;
 
+	CHECK(feed_room_id_is_users(id) == of_user);
 	if (r) {
 		r->refs++;
 		return r;
 	}
-	CHECK(id.len == ID_UUID_LEN);
 	r = calloc(1, sizeof(*r) + name.len);
 	if (!r)
 		return NULL;

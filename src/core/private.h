@@ -253,6 +253,9 @@ MUST_USE struct feed_room *feed_room_get(struct core *core, struct slice id, str
 					 bool of_user);
 MUST_USE struct feed_room *feed_room_get_conversation(struct core *core, struct slice id);
 struct feed_room *feed_room_find(struct core *core, struct slice id);
+/** Whether a UUID is the id of a user's room (version 8), which no conversation can have: anybody
+ * can work out a user's, and may name it. */
+bool feed_room_id_is_users(struct slice id);
 void feed_room_put(struct feed_room **room);
 /** Enters a member: sio's room and ours; a no-op with the new role when it is in it. 0 or a
  * PARLANCE_E*. */
