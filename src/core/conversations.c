@@ -144,6 +144,10 @@ static void on_join(struct request *r, struct slice json)
 			ask_to_join(r);
 			return;
 		}
+		if (seq < r->room->roles_seq) { /* he may have no part in it any more */
+			request_fail(&r, CODE_UNAVAILABLE, NULL);
+			return;
+		}
 		break;
 	case ROOM_WAIT:
 		return;

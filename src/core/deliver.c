@@ -206,7 +206,29 @@ static void on_conversation_created(struct event *e)
 	emit_both(e, "conversation:create", "conversation:created");
 }
 
-/* Roles may have changed; those who were taken out are told in their users' rooms. */
+/* Takes out of the conversation's room who has no part in it; they are told in their users' rooms,
+ * which may have been before they came in here. */
+static void expel(struct feed_room *room)
+{
+	struct list *node;
+	struct list *tmp;
+
+	LIST_FOREACH_SAFE (node, tmp, &room->joined) {
+		struct joined *j = CONTAINER_OF(node, struct joined, in_room);
+
+		if (j->role == ROLE_NONE)
+			feed_room_leave(&j);
+	}
+}
+
+/* Those who have one get it back. */
+static void clear_roles(struct feed_room *room)
+{
+	room->roles_seq = room->known + 1;
+	for (struct list *node = room->joined.next; node != &room->joined; node = node->next)
+		CONTAINER_OF(node, struct joined, in_room)->role = ROLE_NONE;
+}
+
 static void update_roles(struct event *e, struct slice participants)
 {
 	struct core *core = e->core;
@@ -215,6 +237,7 @@ static void update_roles(struct event *e, struct slice participants)
 
 	if (json_scan_array(participants, &core->scratch, SIZE_MAX, &list, &n) != 0)
 		return;
+	clear_roles(e->room);
 	for (size_t i = 0; i < n; i++) {
 		struct slice user = field_text(core, list[i], "userId");
 		struct slice role = field_text(core, list[i], "role");
@@ -229,6 +252,7 @@ static void update_roles(struct event *e, struct slice participants)
 				j->role = role_parse(role);
 		}
 	}
+	expel(e->room);
 }
 
 static void on_conversation_updated(struct event *e)
@@ -250,8 +274,11 @@ static void on_conversation_deleted(struct event *e)
 	struct list *tmp;
 
 	if (!e->room->of_user) {
-		if (!e->only)
+		if (!e->only) {
 			(void)generation_stop_all(e->room, slice_of(NULL, 0), NULL);
+			clear_roles(e->room);
+			expel(e->room);
+		}
 		return;
 	}
 	emit_both(e, "conversation:delete", "conversation:deleted");

@@ -165,6 +165,7 @@ struct member {
 };
 
 enum conversation_role {
+	ROLE_NONE = 0,
 	ROLE_OWNER = 1,
 	ROLE_EDITOR,
 	ROLE_VIEWER,
@@ -203,6 +204,7 @@ struct feed_room {
 	int64_t seen;   /* the highest seq that was heard of */
 	unsigned part;  /* messages that the event after known has made so far, while it is delivered */
 	char tag[ROOM_TAG_LEN + 1]; /* its id in offsets */
+	int64_t roles_seq; /* seq of the last event that changed who takes part */
 	size_t refs;    /* sockets, generations, requests under way */
 	struct list joined;
 	uint32_t n_mode[STREAM_MODES]; /* sockets in it by what they get of an answer */

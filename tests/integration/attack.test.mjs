@@ -8,6 +8,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { chatFor } from './lib/chat.mjs';
+import { Psql } from './lib/psql.mjs';
+import { until } from './lib/util.mjs';
 
 const chat = chatFor({ before, after });
 
@@ -46,5 +48,56 @@ describe('the id of a user\'s room', () => {
 		await other.next('conversation:activity');
 		await eve.settled();
 		assert.deepEqual(eve.names(), ['pong']);
+	});
+});
+
+describe('a join that is answered after the participant was taken out', () => {
+	// The join has read that he takes part, and waits behind a lock for the rest. What comes of
+	// the act is told in his own room first.
+	async function overtaken(act) {
+		const owner = await chat.open(chat.user('owner'));
+		const eve = await chat.open(chat.user('eve'));
+		const id = await owner.create(); // which nobody has open, so that the join counts
+		const other = { conversationId: id, userId: eve.user, role: 'viewer' };
+		await owner.ok('conversation:share', other);
+		const psql = new Psql(chat.database.url);
+		await psql.sql('BEGIN; LOCK TABLE parlance.message IN ACCESS EXCLUSIVE MODE');
+		const joined = eve.ask('join:conversation', id);
+		await until(
+			async () =>
+				(await psql.sql('SELECT count(*) FROM pg_locks WHERE NOT granted'))[0] > 0,
+			'the join waits',
+		);
+		await act(owner, id, other, psql);
+		await eve.next('conversation:deleted');
+		await psql.sql('COMMIT');
+		await psql.end();
+		await joined;
+		return { owner, eve, id };
+	}
+
+	it('does not let him listen', async () => {
+		const { owner, eve, id } = await overtaken((tab, _id, other) =>
+			tab.ok('conversation:unshare', other),
+		);
+		await owner.ok('conversation:share', {
+			conversationId: id,
+			userId: chat.user('friend'),
+			role: 'viewer',
+		});
+		await eve.settled();
+		eve.forget();
+		await owner.ok('message:send', { conversationId: id, content: '[[mock-5-5]]' });
+		await owner.next('message:complete');
+		await eve.settled();
+		assert.deepEqual(eve.names(), ['pong']);
+	});
+
+	it('does not keep him in the room of a deleted conversation', async () => {
+		const { eve, id } = await overtaken((tab, conversation) =>
+			tab.ok('conversation:delete', conversation),
+		);
+		await eve.settled();
+		await eve.refused('NOT_FOUND', 'typing:start', id);
 	});
 });
