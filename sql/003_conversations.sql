@@ -235,6 +235,10 @@ BEGIN
 		RETURN parlance.refusal('BAD_REQUEST');
 	ELSIF p_other = p_user THEN
 		RETURN parlance.refusal('CONFLICT');
+	ELSIF (SELECT count(*) >= 100 AND NOT bool_or(p.user_id = p_other) FROM parlance.participant p
+			WHERE p.conversation = p_conversation) THEN
+		-- Each change of one is an event for all, with the list of all in it.
+		RETURN parlance.refusal('QUOTA_EXCEEDED');
 	END IF;
 	PERFORM parlance.cause(p_user, p_origin);
 	INSERT INTO parlance.participant AS p (conversation, user_id, role)

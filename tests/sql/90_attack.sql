@@ -5,3 +5,11 @@
 -- A conversation that takes the id of another user's room would hear what happens to him.
 SELECT t.is(t.code(parlance.conversation_create('eve', t.room('ann'), NULL, NULL, NULL, NULL, NULL)), 'BAD_REQUEST', 'create with the id of a user''s room');
 SELECT t.is(t.code(parlance.conversation_create('eve', gen_random_uuid(), NULL, NULL, NULL, NULL, NULL)), 'ok', 'create with a random id');
+
+-- Each change of a participant is an event for every other, with the list of all: n of them cost n^3 bytes.
+SELECT t.is(string_agg(DISTINCT t.code(parlance.conversation_share('eve', c.id, 'friend' || n, 'viewer', NULL)), ' '), 'ok', 'share with 99')
+	FROM parlance.conversation c, generate_series(1, 99) AS n;
+SELECT t.is(t.code(parlance.conversation_share('eve', c.id, 'friend100', 'viewer', NULL)), 'QUOTA_EXCEEDED', 'and with no more') FROM parlance.conversation c;
+SELECT t.is(t.code(parlance.conversation_share('eve', c.id, 'friend1', 'editor', NULL)), 'ok', 'the role of one may change') FROM parlance.conversation c;
+SELECT t.is(t.code(parlance.conversation_unshare('eve', c.id, 'friend1', NULL)), 'ok', 'one may go') FROM parlance.conversation c;
+SELECT t.is(t.code(parlance.conversation_share('eve', c.id, 'friend100', 'viewer', NULL)), 'ok', 'and another come') FROM parlance.conversation c;
