@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /* Reading JSON field by field, and writing it. */
+#include <errno.h>
+
 #include "core/private.h"
 #include "base/err.h"
 #include "wire/json_scan.h"
@@ -47,8 +49,10 @@ enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out)
 		return FIELD_BAD;
 	memcpy(text, value.p, value.len);
 	text[value.len] = '\0';
+	errno = 0;
 	n = strtoll(text, &end, 10);
-	if (*end || n < min || n > max)
+	/* At the bounds it stays there when the text goes on. */
+	if (*end || errno == ERANGE || n < min || n > max)
 		return FIELD_BAD;
 	*out = n;
 	return FIELD_OK;

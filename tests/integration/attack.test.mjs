@@ -101,3 +101,22 @@ describe('a join that is answered after the participant was taken out', () => {
 		await eve.refused('NOT_FOUND', 'typing:start', id);
 	});
 });
+
+describe('numbers', () => {
+	it('that no database holds are refused', async () => {
+		const tab = await chat.open(chat.user('eve'));
+		const conversationId = await tab.create();
+		const update = { title: 'x' };
+		for (const n of [2 ** 63, 1e20, -1e20, 1e300, 0.5, -1, '1', [1], {}]) {
+			for (const [event, fields] of [
+				['conversation:update', { update, version: n }],
+				['join:conversation', { sinceSeq: n }],
+				['message:list', { before: n }],
+				['message:list', { after: n }],
+				['message:list', { limit: n }],
+			])
+				await tab.refused('BAD_REQUEST', event, { conversationId, ...fields });
+			await tab.refused('BAD_REQUEST', 'conversation:list', { limit: n });
+		}
+	});
+});
