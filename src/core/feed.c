@@ -75,6 +75,7 @@ struct replay {
 	struct core *core;
 	uint64_t uid;
 	char room[ID_UUID_LEN + 1];
+	int64_t seen; /* the room's when the log was asked */
 };
 
 static void on_replay_timer(struct timer *timer);
@@ -86,7 +87,7 @@ static void retry_later(struct core *core)
 				 on_replay_timer);
 }
 
-static void settle(struct feed_room *room, int64_t head, bool pruned)
+static void settle(struct feed_room *room, int64_t head, bool pruned, int64_t told)
 {
 	if (pruned && room->known < head) {
 		log_warn("feed",
@@ -98,7 +99,9 @@ static void settle(struct feed_room *room, int64_t head, bool pruned)
 		relay_drop_room(room);
 		wake(room);
 	}
-	if (room->seen < head)
+	/* What was told of before the log was read, and is not in it, was never true: anybody who may
+	 * connect to the database may write to the channel. */
+	if (room->seen < head || (room->seen <= told && head >= room->known))
 		room->seen = head;
 }
 
@@ -131,10 +134,10 @@ static void on_replay(void *arg, const struct storage_answer *answer)
 			(void)deliver(room, seq, events[i], false);
 	}
 	settle(room, field_number(core, json, "head"),
-	       slice_is(field(core, json, "pruned"), "true"));
+	       slice_is(field(core, json, "pruned"), "true"), replay->seen);
 	if (room->known >= room->seen)
 		room->state = ROOM_LIVE;
-	else if (room->known > before)
+	else if (room->known > before || room->seen > replay->seen)
 		feed_replay(room);
 	else
 		retry_later(core);
@@ -160,6 +163,7 @@ void feed_replay(struct feed_room *room)
 	}
 	replay->core = core;
 	replay->uid = room->uid;
+	replay->seen = room->seen;
 	memcpy(replay->room, room->id, sizeof(replay->room));
 	(void)snprintf(known, sizeof(known), "%" PRId64, room->known);
 	params[0] = slice_str(room->id);

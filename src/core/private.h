@@ -250,7 +250,8 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 
 /* feed_room.c: what the feed follows */
 
-/** Finds or makes the room and counts one more reference. name: sio's. NULL: out of memory. */
+/** Finds or makes the room and counts one more reference. name: sio's. NULL: out of memory, or the
+ * id is none of such a room. */
 MUST_USE struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice name,
 					 bool of_user);
 MUST_USE struct feed_room *feed_room_get_conversation(struct core *core, struct slice id);
