@@ -319,8 +319,12 @@ BEGIN
 		EXIT WHEN e.seq <> v_next + 1 OR v_bytes > 1048576;
 		v_next := e.seq;
 		v_events := v_events || parlance.event_json(e.room, e.kind, e.seq, e.type, e.conversation, e.ref,
-			e.origin, e.actor, CASE WHEN e.body IS NULL
-				THEN parlance.event_body(e.type, e.conversation, e.ref) ELSE e.body::text END);
+			e.origin, e.actor, CASE WHEN e.body IS NOT NULL THEN e.body::text
+				-- Made from the rows as they are now, which who was taken out may not see.
+				WHEN e.kind = 'c' OR e.type = 'conversation.deleted' OR EXISTS (
+					SELECT FROM parlance.participant p
+					WHERE p.conversation = e.conversation AND p.room = e.room)
+				THEN parlance.event_body(e.type, e.conversation, e.ref) END);
 		v_bytes := v_bytes + octet_length(v_events[cardinality(v_events)]);
 	END LOOP;
 	RETURN v_events;

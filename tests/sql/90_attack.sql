@@ -13,3 +13,16 @@ SELECT t.is(t.code(parlance.conversation_share('eve', c.id, 'friend100', 'viewer
 SELECT t.is(t.code(parlance.conversation_share('eve', c.id, 'friend1', 'editor', NULL)), 'ok', 'the role of one may change') FROM parlance.conversation c;
 SELECT t.is(t.code(parlance.conversation_unshare('eve', c.id, 'friend1', NULL)), 'ok', 'one may go') FROM parlance.conversation c;
 SELECT t.is(t.code(parlance.conversation_share('eve', c.id, 'friend100', 'viewer', NULL)), 'ok', 'and another come') FROM parlance.conversation c;
+
+-- What is read from the log is made of the rows as they are now: not for one who was taken out meanwhile.
+SELECT t.is(t.code(t.create('ann', 1)), 'ok', 'create');
+SELECT t.is(t.code(parlance.conversation_share('ann', t.c(1), 'bob', 'viewer', NULL)), 'ok', 'share');
+SELECT t.ok(t.instance() = 1, 'instance');
+SELECT t.is(t.code(t.send('ann', 1, 1)), 'ok', 'send');
+SELECT t.ok(bool_and(e->>'b' IS NOT NULL), 'a participant gets what his events are about') FROM json_array_elements(parlance.feed_replay(t.room('bob'), 0, 9)->'events') e;
+SELECT t.is(t.code(parlance.conversation_unshare('ann', t.c(1), 'bob', NULL)), 'ok', 'unshare');
+SELECT t.is(t.code(parlance.conversation_update('ann', t.c(1), '{title}', 'secret', NULL, NULL, NULL, NULL, NULL, NULL)), 'ok', 'update');
+SELECT t.is(string_agg((e->>'t') || CASE WHEN e->>'b' IS NULL THEN ' -' ELSE ' +' END, ', ' ORDER BY (e->>'s')::bigint),
+	'conversation.created -, conversation.updated +, message.new -, conversation.deleted +', 'who is none any more gets what was told then, and the end')
+	FROM json_array_elements(parlance.feed_replay(t.room('bob'), 0, 9)->'events') e;
+SELECT t.ok(parlance.feed_replay(t.room('bob'), 0, 9)::text !~ 'secret|question', 'and nothing that came later');
