@@ -447,6 +447,7 @@ export type ConversationShareErrorCode =
 	| "NOT_FOUND"
 	| "FORBIDDEN"
 	| "CONFLICT"
+	| "QUOTA_EXCEEDED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -961,7 +962,8 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Lets another user take part, or changes what he may do; for the owner.
-	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, QUOTA_EXCEEDED, UNAVAILABLE,
+	 * INTERNAL.
 	 * May be heard of as: conversation:create, conversation:created, conversation:update,
 	 * conversation:updated.
 	 */
