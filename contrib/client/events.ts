@@ -366,6 +366,7 @@ export type ConversationCreateErrorCode =
 	| "BAD_REQUEST"
 	| "TOO_LARGE"
 	| "NOT_FOUND"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -401,6 +402,7 @@ export type ConversationDeleteErrorCode =
 	| "BAD_REQUEST"
 	| "NOT_FOUND"
 	| "FORBIDDEN"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -411,6 +413,7 @@ export type ConversationDeleteAnswer = Ok | Failure<ConversationDeleteErrorCode>
 export type ConversationLeaveViewErrorCode =
 	| "BAD_REQUEST"
 	| "NOT_FOUND"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -418,7 +421,11 @@ export type ConversationLeaveViewErrorCode =
 export type ConversationLeaveViewAnswer = Ok | Failure<ConversationLeaveViewErrorCode>;
 
 /** The errors of conversation:list. */
-export type ConversationListErrorCode = "BAD_REQUEST" | "UNAVAILABLE" | "INTERNAL";
+export type ConversationListErrorCode =
+	| "BAD_REQUEST"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE"
+	| "INTERNAL";
 
 /** The argument of conversation:list. */
 export interface ConversationListArgument {
@@ -448,6 +455,7 @@ export type ConversationShareErrorCode =
 	| "FORBIDDEN"
 	| "CONFLICT"
 	| "QUOTA_EXCEEDED"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -476,6 +484,7 @@ export type ConversationUnshareErrorCode =
 	| "NOT_FOUND"
 	| "FORBIDDEN"
 	| "CONFLICT"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -505,6 +514,7 @@ export type ConversationUpdateErrorCode =
 	| "NOT_FOUND"
 	| "FORBIDDEN"
 	| "CONFLICT"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -534,7 +544,12 @@ export interface ConversationUpdateFailure extends Failure<ConversationUpdateErr
 export type ConversationUpdateAnswer = ConversationUpdateAck | ConversationUpdateFailure;
 
 /** The errors of conversation:view. */
-export type ConversationViewErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE" | "INTERNAL";
+export type ConversationViewErrorCode =
+	| "BAD_REQUEST"
+	| "NOT_FOUND"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE"
+	| "INTERNAL";
 
 /** What conversation:view is answered by. */
 export type ConversationViewAnswer = Ok | Failure<ConversationViewErrorCode>;
@@ -577,7 +592,12 @@ export type LeaveConversationErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILA
 export type LeaveConversationAnswer = Ok | Failure<LeaveConversationErrorCode>;
 
 /** The errors of message:list. */
-export type MessageListErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE" | "INTERNAL";
+export type MessageListErrorCode =
+	| "BAD_REQUEST"
+	| "NOT_FOUND"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE"
+	| "INTERNAL";
 
 /** The argument of message:list. */
 export interface MessageListArgument {
@@ -660,6 +680,7 @@ export type MessageStopErrorCode =
 	| "BAD_REQUEST"
 	| "NOT_FOUND"
 	| "FORBIDDEN"
+	| "RATE_LIMITED"
 	| "UNAVAILABLE"
 	| "INTERNAL";
 
@@ -925,7 +946,7 @@ export interface MessageDeletedEvent {
 export interface AcknowledgedEvents {
 	/**
 	 * Makes a conversation that the user owns.
-	 * Errors: BAD_REQUEST, TOO_LARGE, NOT_FOUND, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, TOO_LARGE, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:create, conversation:created.
 	 */
 	"conversation:create": (
@@ -935,7 +956,7 @@ export interface AcknowledgedEvents {
 	/**
 	 * Deletes a conversation; for its owner. Running answers are stopped.
 	 * The argument may be the bare conversationId.
-	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:delete, conversation:deleted.
 	 */
 	"conversation:delete": (
@@ -945,7 +966,7 @@ export interface AcknowledgedEvents {
 	/**
 	 * The user looks away from a conversation; all that is in it counts as read.
 	 * The argument may be the bare conversationId.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:unread_status.
 	 */
 	"conversation:leave_view": (
@@ -954,7 +975,7 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Lists the user's conversations, the latest active first.
-	 * Errors: BAD_REQUEST, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 */
 	"conversation:list": (
 		argument: ConversationListArgument,
@@ -962,8 +983,8 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Lets another user take part, or changes what he may do; for the owner.
-	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, QUOTA_EXCEEDED, UNAVAILABLE,
-	 * INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, QUOTA_EXCEEDED, RATE_LIMITED,
+	 * UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:create, conversation:created, conversation:update,
 	 * conversation:updated.
 	 */
@@ -973,7 +994,8 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Takes a user out; for the owner, or for a participant who leaves.
-	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, RATE_LIMITED, UNAVAILABLE,
+	 * INTERNAL.
 	 * May be heard of as: conversation:delete, conversation:deleted, conversation:update,
 	 * conversation:updated.
 	 */
@@ -983,7 +1005,8 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Changes a conversation; for its owner and its editors.
-	 * Errors: BAD_REQUEST, TOO_LARGE, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, TOO_LARGE, NOT_FOUND, FORBIDDEN, CONFLICT, RATE_LIMITED,
+	 * UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:update, conversation:updated.
 	 */
 	"conversation:update": (
@@ -993,7 +1016,7 @@ export interface AcknowledgedEvents {
 	/**
 	 * The user looks at a conversation; all that is in it counts as read.
 	 * The argument may be the bare conversationId.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:unread_status.
 	 */
 	"conversation:view": (
@@ -1023,7 +1046,7 @@ export interface AcknowledgedEvents {
 	/**
 	 * Lists messages of a conversation, the oldest first: those after `after`, else the last
 	 * ones before `before`, else the last ones.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 */
 	"message:list": (
 		argument: MessageListArgument,
@@ -1043,7 +1066,7 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Stops answers of a conversation, those that wait too; the text so far is kept.
-	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 * May be heard of as: ai:typing:stop, message:complete.
 	 */
 	"message:stop": (

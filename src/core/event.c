@@ -149,7 +149,7 @@ void event_fail(struct member *member, const struct sio_event *event, enum core_
 	/* Names that are longer are none of ours. */
 	memcpy(name, event->name.p, len);
 	name[len] = '\0';
-	if (code == CODE_UNAVAILABLE)
+	if (code == CODE_UNAVAILABLE || code == CODE_RATE_LIMITED)
 		about.retry_after_ms = RETRY_AFTER_MS;
 	if (s)
 		answer_error(member->core, s, event->ack_id, &about, slice_of(NULL, 0));
@@ -157,16 +157,33 @@ void event_fail(struct member *member, const struct sio_event *event, enum core_
 
 /* Requests */
 
+static bool has_too_much(const struct user *u, size_t bytes)
+{
+	return u->n_requests >= USER_REQUESTS_MAX ||
+	       (u->n_requests && u->request_bytes + bytes > USER_REQUEST_BYTES_MAX);
+}
+
 struct request *request_new(struct member *member, const struct sio_event *event, const char *name,
 			    struct slice conversation)
 {
-	struct request *r = calloc(1, sizeof(*r));
+	struct user *u = member->user;
+	struct request *r;
 
+	if (has_too_much(u, event->args_json.len)) {
+		event_fail(member, event, CODE_RATE_LIMITED, NULL, conversation);
+		return NULL;
+	}
+	r = calloc(1, sizeof(*r));
 	if (!r) {
 		event_fail(member, event, CODE_UNAVAILABLE, NULL, conversation);
 		return NULL;
 	}
 	r->core = member->core;
+	r->user = u;
+	r->bytes = event->args_json.len;
+	list_push_back(&u->requests, &r->in_user);
+	u->n_requests++;
+	u->request_bytes += r->bytes;
 	r->socket = member->socket;
 	r->ack_id = event->ack_id;
 	r->event = name;
@@ -183,6 +200,11 @@ void request_free(struct request **rp)
 	if (!r)
 		return;
 	*rp = NULL;
+	if (r->user) {
+		r->user->n_requests--;
+		r->user->request_bytes -= r->bytes;
+	}
+	list_remove(&r->in_user);
 	list_remove(&r->waiter.node);
 	if (r->room)
 		feed_room_put(&r->room);

@@ -67,6 +67,10 @@ enum stream_mode {
 
 #define RETRY_AFTER_MS 1000 /* what clients are told while the storage is away */
 
+/* What one user may have under way: the storage serves all in one queue. */
+#define USER_REQUESTS_MAX 256
+#define USER_REQUEST_BYTES_MAX ((size_t)4 << 20) /* of arguments; a single one may be larger */
+
 struct core {
 	struct loop *loop;
 	struct sio *sio;
@@ -144,6 +148,9 @@ struct user {
 	struct list members;
 	size_t n_members;
 	struct feed_room *room;
+	struct list requests; /* under way */
+	size_t n_requests;
+	size_t request_bytes;
 };
 
 /* A socket of a user; it lives as long as sio's socket. */
@@ -304,6 +311,9 @@ typedef void event_fn(struct member *member, const struct sio_event *event, stru
 /* A client's event whose answer takes a while. */
 struct request {
 	struct core *core;
+	struct user *user; /* NULL once he has gone */
+	struct list in_user;
+	size_t bytes;
 	uint64_t socket;
 	int64_t ack_id;
 	const char *event;
@@ -321,8 +331,8 @@ void sending_free(struct sending **sending);
 
 void event_receive(void *ctx, struct sio_socket *socket, const struct sio_event *event);
 
-/** A request that outlives its event. The conversation may be empty. NULL: out of memory (and the
- * client was told). */
+/** A request that outlives its event. The conversation may be empty. NULL: out of memory, or the
+ * user has too much under way (and the client was told). */
 MUST_USE struct request *request_new(struct member *member, const struct sio_event *event,
 				     const char *name, struct slice conversation);
 void request_free(struct request **request);

@@ -34,8 +34,11 @@ struct user *user_find(struct core *core, struct slice id)
 static void user_free(struct user **up)
 {
 	struct user *u = *up;
+	struct list *node;
 
 	*up = NULL;
+	while ((node = list_pop_front(&u->requests)))
+		CONTAINER_OF(node, struct request, in_user)->user = NULL;
 	free(u->text);
 	free(u);
 }
@@ -48,6 +51,7 @@ static struct user *user_new(struct core *core, struct slice id)
 	if (!u)
 		return NULL;
 	list_init(&u->members);
+	list_init(&u->requests);
 	u->text = malloc(prefix + id.len + 1);
 	if (u->text) {
 		memcpy(u->text, USER_PREFIX, prefix);

@@ -159,3 +159,58 @@ describe('a forged notification', () => {
 		assert.equal(await count(), 1, 'events come by themselves again');
 	});
 });
+
+describe('requests under way', () => {
+	// Nothing is answered by the storage meanwhile.
+	async function stalled(t) {
+		const psql = new Psql(chat.database.url);
+		t.after(() => psql.end());
+		await psql.sql('BEGIN; LOCK TABLE parlance.participant IN ACCESS EXCLUSIVE MODE');
+		return psql;
+	}
+	const codes = (acks) => acks.map((ack) => (ack.ok ? 'ok' : ack.error.code));
+	const count = (acks, code) => codes(acks).filter((c) => c === code).length;
+
+	it('are bounded for each user', async (t) => {
+		const eve = await chat.open(chat.user('eve'));
+		const second = await chat.open(eve.user);
+		const other = await chat.open(chat.user('other'));
+		const psql = await stalled(t);
+		const acks = [];
+		for (let i = 0; i < 150; i++)
+			acks.push(eve.ask('conversation:list'), second.ask('conversation:list'));
+		const refused = [];
+		for (const ack of acks) void ack.then((a) => a.ok || refused.push(a));
+		await until(() => refused.length === 44, 'those beyond are refused');
+		assert.ok(refused[0].error.retryAfterMs > 0);
+		const served = other.ok('conversation:list');
+		await psql.sql('COMMIT');
+		await served;
+		assert.equal(count(await Promise.all(acks), 'ok'), 256);
+		await eve.ok('conversation:list');
+	});
+
+	it('are bounded in bytes, but for a single one', async (t) => {
+		const eve = await chat.open(chat.user('eve'));
+		const id = await eve.create();
+		const fields = { conversationId: id, update: { systemPrompt: 'x'.repeat(65000) } };
+		const psql = await stalled(t);
+		const acks = Array.from({ length: 70 }, () => eve.ask('conversation:update', fields));
+		const refused = [];
+		for (const ack of acks) void ack.then((a) => a.ok || refused.push(a));
+		await until(() => refused.length === 6, 'those beyond are refused');
+		await psql.sql('COMMIT');
+		assert.equal(count(await Promise.all(acks), 'RATE_LIMITED'), 6);
+	});
+
+	it('of who has left count no more', async (t) => {
+		const eve = await chat.open(chat.user('eve'));
+		const psql = await stalled(t);
+		for (let i = 0; i < 256; i++) eve.emit('conversation:list');
+		await eve.settled();
+		await eve.close();
+		await psql.sql('COMMIT');
+		const again = await chat.open(eve.user);
+		await again.ok('conversation:list');
+	});
+});
