@@ -69,12 +69,43 @@ BEGIN
 END
 $function$;
 
+-- The messages after one, or else the last ones before one: at most so many, and no more than fit into 1
+-- MiB, but one at least. What is larger ends the connection of whoever asks.
+CREATE FUNCTION parlance.message_page(p_conversation uuid, p_after bigint, p_before bigint, p_limit integer)
+RETURNS parlance.message[] LANGUAGE plpgsql STABLE AS $function$
+DECLARE
+	v_from bigint := coalesce(p_after, -1);
+	v_to bigint := p_before;
+BEGIN
+	IF p_after IS NOT NULL THEN
+		SELECT max(w.ord) + 1 INTO v_to
+			FROM (SELECT s.ord, row_number() OVER o AS n, sum(s.bytes) OVER o AS bytes
+				FROM (SELECT m.ord, octet_length(m.content) AS bytes FROM parlance.message m
+					WHERE m.conversation = p_conversation AND m.ord > p_after
+					ORDER BY m.ord LIMIT p_limit) AS s
+				WINDOW o AS (ORDER BY s.ord)) AS w
+			WHERE w.n = 1 OR w.bytes <= 1048576;
+	ELSE
+		SELECT min(w.ord) - 1 INTO v_from
+			FROM (SELECT s.ord, row_number() OVER o AS n, sum(s.bytes) OVER o AS bytes
+				FROM (SELECT m.ord, octet_length(m.content) AS bytes FROM parlance.message m
+					WHERE m.conversation = p_conversation AND m.ord < p_before
+					ORDER BY m.ord DESC LIMIT p_limit) AS s
+				WINDOW o AS (ORDER BY s.ord DESC)) AS w
+			WHERE w.n = 1 OR w.bytes <= 1048576;
+	END IF;
+	RETURN ARRAY(SELECT m FROM parlance.message m
+		WHERE m.conversation = p_conversation AND m.ord > v_from AND m.ord < v_to ORDER BY m.ord);
+END
+$function$;
+
 CREATE FUNCTION parlance.conversation_join(p_user text, p_conversation uuid, p_since bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
 	v_role text := parlance.role_of(p_user, p_conversation);
 	c parlance.conversation;
 	v_last bigint;
+	v_rows parlance.message[];
 	v_messages text;
 	v_stream text;
 BEGIN
@@ -85,10 +116,9 @@ BEGIN
 	SELECT m.ord INTO v_last FROM parlance.message m WHERE m.conversation = p_conversation
 		ORDER BY m.ord DESC LIMIT 1;
 	IF p_since IS NOT NULL THEN
-		SELECT string_agg(parlance.message_json(s.m), ',' ORDER BY (s.m).ord) INTO v_messages
-			FROM (SELECT m FROM parlance.message m
-				WHERE m.conversation = p_conversation AND m.ord > p_since
-				ORDER BY m.ord LIMIT 200) AS s;
+		v_rows := parlance.message_page(p_conversation, p_since, NULL, 200);
+		SELECT string_agg(parlance.message_json(v_rows[i]), ',' ORDER BY i) INTO v_messages
+			FROM generate_series(1, cardinality(v_rows)) AS i;
 	END IF;
 	v_stream := parlance.stream_json(p_conversation);
 	RETURN json_build_object('ok', true, 'role', v_role,
@@ -109,6 +139,8 @@ DECLARE
 	v_time timestamptz := 'infinity';
 	v_id uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 	v_rows parlance.conversation[];
+	v_count integer := 0;
+	v_bytes bigint := 0;
 	v_next text;
 BEGIN
 	IF p_cursor IS NOT NULL THEN
@@ -123,14 +155,21 @@ BEGIN
 		WHERE p.user_id = p_user AND c.deleted_at IS NULL AND c.archived = coalesce(p_archived, false)
 			AND (c.active_at, c.id) < (v_time, v_id)
 		ORDER BY c.active_at DESC, c.id DESC LIMIT v_limit + 1);
-	IF cardinality(v_rows) > v_limit THEN
-		v_next := concat((extract(epoch FROM v_rows[v_limit].active_at) * 1000000)::bigint, '_',
-			v_rows[v_limit].id);
+	-- As message_page().
+	FOR i IN 1 .. least(cardinality(v_rows), v_limit) LOOP
+		v_bytes := v_bytes + octet_length(v_rows[i].metadata::text)
+			+ coalesce(octet_length(v_rows[i].system_prompt), 0);
+		EXIT WHEN i > 1 AND v_bytes > 1048576;
+		v_count := i;
+	END LOOP;
+	IF cardinality(v_rows) > v_count THEN
+		v_next := concat((extract(epoch FROM v_rows[v_count].active_at) * 1000000)::bigint, '_',
+			v_rows[v_count].id);
 	END IF;
 	RETURN json_build_object('ok', true,
 		'conversations', (SELECT concat('[', string_agg(parlance.conversation_json(v_rows[i]), ','
 				ORDER BY i), ']')::json
-			FROM generate_series(1, least(cardinality(v_rows), v_limit)) AS i),
+			FROM generate_series(1, v_count) AS i),
 		'nextCursor', v_next);
 END
 $function$;

@@ -32,25 +32,21 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	v_limit integer := least(greatest(coalesce(p_limit, 50), 1), 200);
 	v_rows parlance.message[];
-	v_more boolean;
+	v_more boolean := false;
 BEGIN
 	IF parlance.role_of(p_user, p_conversation) IS NULL THEN
 		RETURN parlance.refusal('NOT_FOUND');
 	END IF;
-	IF p_after IS NOT NULL THEN
-		v_rows := ARRAY(SELECT m FROM parlance.message m
-			WHERE m.conversation = p_conversation AND m.ord > p_after
-			ORDER BY m.ord LIMIT (SELECT v_limit + 1));
-	ELSE
-		v_rows := ARRAY(SELECT m FROM parlance.message m
-			WHERE m.conversation = p_conversation AND m.ord < coalesce(p_before, 9223372036854775807)
-			ORDER BY m.ord DESC LIMIT (SELECT v_limit + 1));
+	v_rows := parlance.message_page(p_conversation, p_after, coalesce(p_before, 9223372036854775807), v_limit);
+	IF cardinality(v_rows) > 0 THEN
+		v_more := CASE WHEN p_after IS NOT NULL THEN EXISTS (SELECT FROM parlance.message m
+				WHERE m.conversation = p_conversation AND m.ord > v_rows[cardinality(v_rows)].ord)
+			ELSE EXISTS (SELECT FROM parlance.message m
+				WHERE m.conversation = p_conversation AND m.ord < v_rows[1].ord) END;
 	END IF;
-	v_more := cardinality(v_rows) > v_limit;
 	RETURN json_build_object('ok', true,
-		'messages', (SELECT concat('[', string_agg(parlance.message_json(s.m), ',' ORDER BY (s.m).ord), ']')
-			FROM (SELECT v_rows[i] AS m
-				FROM generate_series(1, least(cardinality(v_rows), v_limit)) AS i) AS s)::json,
+		'messages', (SELECT concat('[', string_agg(parlance.message_json(v_rows[i]), ',' ORDER BY i), ']')
+			FROM generate_series(1, cardinality(v_rows)) AS i)::json,
 		'hasMore', v_more);
 END
 $function$;

@@ -26,3 +26,22 @@ SELECT t.is(string_agg((e->>'t') || CASE WHEN e->>'b' IS NULL THEN ' -' ELSE ' +
 	'conversation.created -, conversation.updated +, message.new -, conversation.deleted +', 'who is none any more gets what was told then, and the end')
 	FROM json_array_elements(parlance.feed_replay(t.room('bob'), 0, 9)->'events') e;
 SELECT t.ok(parlance.feed_replay(t.room('bob'), 0, 9)::text !~ 'secret|question', 'and nothing that came later');
+
+-- Lists are as long as fits into a connection's queue, however large their elements are.
+INSERT INTO parlance.message (id, conversation, ord, role, content)
+	SELECT gen_random_uuid(), t.c(1), 2 + n, 'user', repeat('x', 300000) FROM generate_series(1, 8) AS n;
+CREATE FUNCTION t.seqs(p_messages json) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(m->>'seq', ' ' ORDER BY o) FROM json_array_elements(p_messages) WITH ORDINALITY AS e (m, o) $$;
+SELECT t.is(t.seqs(r->'messages') || (r->>'hasMore'), '1 2 3 4 5true', 'messages after one') FROM parlance.message_list('ann', t.c(1), NULL, 0, 200) r;
+SELECT t.is(t.seqs(r->'messages') || (r->>'hasMore'), '9 10false', 'the last after one') FROM parlance.message_list('ann', t.c(1), NULL, 8, 200) r;
+SELECT t.is(t.seqs(r->'messages') || (r->>'hasMore'), '8 9 10true', 'the last messages') FROM parlance.message_list('ann', t.c(1), NULL, NULL, 200) r;
+SELECT t.is(t.seqs(r->'messages') || (r->>'hasMore'), '1 2 3false', 'the first before one') FROM parlance.message_list('ann', t.c(1), 4, NULL, 200) r;
+SELECT t.is(coalesce(t.seqs(r->'messages'), '-') || (r->>'hasMore'), '-false', 'none before one') FROM parlance.message_list('ann', t.c(1), 1, NULL, 200) r;
+SELECT t.is(coalesce(t.seqs(r->'messages'), '-') || (r->>'hasMore'), '-false', 'none after one') FROM parlance.message_list('ann', t.c(1), NULL, 10, 200) r;
+SELECT t.is(t.seqs(r->'ack'->'messages') || (r->'ack'->>'lastSeq'), '3 4 510', 'messages with a join') FROM parlance.conversation_join('ann', t.c(1), 2) r;
+UPDATE parlance.message SET content = repeat('x', 2000000) WHERE ord = 10;
+SELECT t.is(t.seqs(r->'messages') || (r->>'hasMore'), '10true', 'one that is larger') FROM parlance.message_list('ann', t.c(1), NULL, NULL, 200) r;
+SELECT t.is(string_agg(DISTINCT t.code(parlance.conversation_create('dan', t.c(100 + n), NULL, NULL, repeat('x', 600000), NULL, NULL)), ' '), 'ok', 'create large ones') FROM generate_series(1, 3) AS n;
+WITH RECURSIVE page AS (
+	SELECT parlance.conversation_list('dan', NULL, 200, false) AS r
+	UNION ALL SELECT parlance.conversation_list('dan', r->>'nextCursor', 200, false) FROM page WHERE r->>'nextCursor' IS NOT NULL)
+SELECT t.is(string_agg(json_array_length(r->'conversations')::text, ' ') || count(DISTINCT r->'conversations'->0->>'id'), '1 1 13', 'conversations come one by one') FROM page;
