@@ -13,6 +13,7 @@
 /* How long a plugin may take to end what was cancelled before the asker is told all the same. */
 #define CANCEL_PATIENCE_MS 2000
 
+#define TOKENS_MAX INT64_C(999999999999) /* of an answer; sums of it stay whole numbers in JSON */
 #define MODELS_MAX 1000 /* of a provider; the rest is not shown */
 
 struct provider_call {
@@ -402,6 +403,12 @@ static bool is_finish(int finish)
 	return finish >= PARLANCE_FINISH_STOP && finish <= PARLANCE_FINISH_INTERNAL;
 }
 
+/* What no answer can have used, and no client could read exactly, is not known. */
+static int64_t tokens(int64_t n)
+{
+	return n >= 0 && n <= TOKENS_MAX ? n : -1;
+}
+
 static void copy_end(struct provider_call *call, const struct parlance_end *end)
 {
 	call->end = (struct parlance_end){
@@ -417,8 +424,12 @@ static void copy_end(struct provider_call *call, const struct parlance_end *end)
 							 call->model.len };
 	}
 	if (end->usage && end->usage->size >= SIZE_UP_TO(struct parlance_usage, total_tokens)) {
-		call->usage = *end->usage;
-		call->usage.size = sizeof(call->usage);
+		call->usage = (struct parlance_usage){
+			.size = sizeof(call->usage),
+			.prompt_tokens = tokens(end->usage->prompt_tokens),
+			.completion_tokens = tokens(end->usage->completion_tokens),
+			.total_tokens = tokens(end->usage->total_tokens),
+		};
 		call->end.usage = &call->usage;
 	}
 }

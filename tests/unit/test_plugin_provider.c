@@ -522,6 +522,30 @@ static void test_bad_end(void **state)
 	assert_string_equal(ended_detail, "");
 }
 
+static void check_total(int64_t said, int64_t want)
+{
+	struct parlance_usage usage = { .size = sizeof(usage), .total_tokens = said };
+	struct parlance_end end = { .size = sizeof(end),
+				    .finish = PARLANCE_FINISH_STOP,
+				    .usage = &usage };
+
+	ask("", 60000);
+	turn();
+	sink()->end(last, &end);
+	run_until(n_ends);
+	assert_true(ended_total == want);
+}
+
+static void test_usage(void **state)
+{
+	(void)state;
+	check_total(0, 0);
+	check_total(999999999999, 999999999999);
+	check_total(1000000000000, -1);
+	check_total(INT64_MAX, -1);
+	check_total(INT64_MIN, -1);
+}
+
 static void test_end(void **state)
 {
 	(void)state;
@@ -570,6 +594,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deadline, begin, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_text, begin, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_bad_end, begin, plugins_teardown),
+		cmocka_unit_test_setup_teardown(test_usage, begin, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_end, begin, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_no_plugin, NULL, plugins_teardown),
 	};
