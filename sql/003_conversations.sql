@@ -82,7 +82,7 @@ BEGIN
 			FROM (SELECT s.ord, row_number() OVER o AS n, sum(s.bytes) OVER o AS bytes
 				FROM (SELECT m.ord, octet_length(m.content) AS bytes FROM parlance.message m
 					WHERE m.conversation = p_conversation AND m.ord > p_after
-					ORDER BY m.ord LIMIT p_limit) AS s
+					ORDER BY m.ord LIMIT (SELECT p_limit)) AS s
 				WINDOW o AS (ORDER BY s.ord)) AS w
 			WHERE w.n = 1 OR w.bytes <= 1048576;
 	ELSE
@@ -90,7 +90,7 @@ BEGIN
 			FROM (SELECT s.ord, row_number() OVER o AS n, sum(s.bytes) OVER o AS bytes
 				FROM (SELECT m.ord, octet_length(m.content) AS bytes FROM parlance.message m
 					WHERE m.conversation = p_conversation AND m.ord < p_before
-					ORDER BY m.ord DESC LIMIT p_limit) AS s
+					ORDER BY m.ord DESC LIMIT (SELECT p_limit)) AS s
 				WINDOW o AS (ORDER BY s.ord DESC)) AS w
 			WHERE w.n = 1 OR w.bytes <= 1048576;
 	END IF;
@@ -154,7 +154,7 @@ BEGIN
 		JOIN parlance.conversation c ON c.id = p.conversation
 		WHERE p.user_id = p_user AND c.deleted_at IS NULL AND c.archived = coalesce(p_archived, false)
 			AND (c.active_at, c.id) < (v_time, v_id)
-		ORDER BY c.active_at DESC, c.id DESC LIMIT v_limit + 1);
+		ORDER BY c.active_at DESC, c.id DESC LIMIT (SELECT v_limit + 1));
 	-- As message_page().
 	FOR i IN 1 .. least(cardinality(v_rows), v_limit) LOOP
 		v_bytes := v_bytes + octet_length(v_rows[i].metadata::text)
