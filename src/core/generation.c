@@ -388,7 +388,7 @@ void generation_run(struct generation *g, struct slice prompt)
 {
 	int rc;
 
-	if (g->stop_asked) {
+	if (g->stop_asked || g->give_way) {
 		finish(g, "stopped", "stopped");
 		return;
 	}
@@ -486,6 +486,7 @@ void generation_wait(struct generation *g, bool in_front)
 		return;
 	}
 	set_state(g, GENERATION_WAITING);
+	g->give_way = false;
 	if (in_front) {
 		struct list *first = g->out.room->generations.next;
 
@@ -528,6 +529,29 @@ size_t generation_stop_all(struct feed_room *room, struct slice stream,
 			n += generation_stop(g);
 	}
 	return n;
+}
+
+/* When none is known to run, it may be one whose storing is under way. */
+void generation_make_way(struct feed_room *room, const struct generation *urgent)
+{
+	struct list *node;
+	struct list *tmp;
+	bool found = false;
+
+	LIST_FOREACH_SAFE (node, tmp, &room->generations) {
+		struct generation *g = CONTAINER_OF(node, struct generation, in_room);
+
+		if (g->state == GENERATION_BEGINNING || g->state == GENERATION_RUNNING)
+			found = generation_stop(g);
+		else if (g->state == GENERATION_FINISHING || g->state == GENERATION_FINISHED)
+			found = true;
+	}
+	for (node = room->generations.next; !found && node != &room->generations; node = node->next) {
+		struct generation *g = CONTAINER_OF(node, struct generation, in_room);
+
+		if (g != urgent && g->state == GENERATION_STORING)
+			g->give_way = true;
+	}
 }
 
 void generation_interrupt_all(struct core *core)

@@ -82,7 +82,7 @@ static void stored(struct request *r, struct slice json)
 	} else if (slice_is(state, "queued")) {
 		generation_wait(g, interrupt);
 		if (interrupt)
-			(void)generation_stop_all(room, slice_of(NULL, 0), g);
+			generation_make_way(room, g);
 	} else {
 		generation_drop(&g);
 	}

@@ -593,7 +593,8 @@ struct generation {
 	struct list in_room;
 	enum generation_state state;
 	bool stop_asked;
-	char *origin; /* socket.id of who asked */
+	bool give_way; /* while it is being stored: it is to stop if it runs */
+	char *origin;  /* socket.id of who asked */
 
 	struct arena arena; /* the prompt */
 	struct parlance_prompt prompt;
@@ -640,6 +641,8 @@ bool generation_stop(struct generation *generation);
 /** Stops those in a room but one (or NULL); stream: that one alone, when not empty. How many. */
 size_t generation_stop_all(struct feed_room *room, struct slice stream,
 			   const struct generation *but);
+/** Stops the one that runs in a room, for one that waits in front; the others go on waiting. */
+void generation_make_way(struct feed_room *room, const struct generation *urgent);
 /** The feed has told the room that it began, or that it ended. */
 void generation_announced(struct core *core, struct slice message);
 void generation_finished(struct feed_room *room, struct slice message);
