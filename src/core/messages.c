@@ -203,6 +203,16 @@ static void send_now(struct request *r, struct slice ack)
 		request_fail(&r, CODE_UNAVAILABLE, NULL);
 }
 
+/* It was not in the room, where another answer may run. */
+static void join_and_send(struct request *r, struct slice ack)
+{
+	struct member *m = request_member(r);
+
+	if (m)
+		stream_snapshot(r->room, m);
+	send_now(r, ack);
+}
+
 /* Why a field is refused, NULL when it is not. */
 static const char *take(struct core *core, struct slice value, size_t max, char **out,
 			enum core_code *code)
@@ -342,7 +352,7 @@ void message_send(struct member *m, const struct sio_event *event, struct slice 
 		r->room = room;
 		send_now(r, slice_of(NULL, 0));
 	} else {
-		conversation_enter(r, slice_of(NULL, 0), send_now);
+		conversation_enter(r, slice_of(NULL, 0), join_and_send);
 	}
 }
 

@@ -214,15 +214,22 @@ static void snapshot(struct stream *st, struct member *m)
 
 void stream_snapshot(struct feed_room *room, struct member *m)
 {
+	struct joined *j = member_joined(m, room);
+
+	if (!j)
+		return;
+	/* The others get what they have not yet, so that the next chunk follows for all; the member
+	 * gets it with the snapshot. */
+	j->lagging = true;
 	for (struct list *node = room->streams.next; node != &room->streams; node = node->next) {
 		struct stream *st = CONTAINER_OF(node, struct stream, in_room);
 
 		if (!st->announced)
 			continue;
-		/* The others get what they have not yet, so that the next chunk follows for all. */
 		flush_mode(st, m->mode);
 		snapshot(st, m);
 	}
+	j->lagging = false;
 }
 
 void stream_snapshot_all(struct stream *st)
@@ -244,9 +251,7 @@ void stream_drained(struct member *m)
 	for (struct list *node = m->joined.next; node != &m->joined; node = node->next) {
 		struct joined *j = CONTAINER_OF(node, struct joined, in_member);
 
-		if (!j->lagging)
-			continue;
-		j->lagging = false;
-		stream_snapshot(j->room, m);
+		if (j->lagging)
+			stream_snapshot(j->room, m);
 	}
 }
