@@ -172,7 +172,7 @@ struct member {
 };
 
 enum conversation_role {
-	ROLE_NONE = 0,
+	ROLE_NONE = 0, /* only while roles are looked up */
 	ROLE_OWNER = 1,
 	ROLE_EDITOR,
 	ROLE_VIEWER,
