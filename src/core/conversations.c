@@ -477,6 +477,10 @@ void conversation_list(struct member *m, const struct sio_event *event, struct s
 	struct slice none = slice_of(NULL, 0);
 	int64_t limit;
 
+	if (json_kind(arg) != '{' && json_kind(arg) != 'n') {
+		event_fail(m, event, CODE_BAD_REQUEST, "an object is expected", none);
+		return;
+	}
 	fields(core, arg, keys, ARRAY_LEN(keys), v);
 	switch (field_string(core, v[0], CURSOR_MAX, &params[1])) {
 	case FIELD_OK:
@@ -497,9 +501,18 @@ void conversation_list(struct member *m, const struct sio_event *event, struct s
 		event_fail(m, event, CODE_BAD_REQUEST, "limit is a number from 1 to 200", none);
 		return;
 	}
-	params[3] = none;
-	if (v[2].len && (json_kind(v[2]) == 't' || json_kind(v[2]) == 'f'))
+	switch (v[2].len ? json_kind(v[2]) : 'n') {
+	case 't':
+	case 'f':
 		params[3] = v[2];
+		break;
+	case 'n':
+		params[3] = none;
+		break;
+	default:
+		event_fail(m, event, CODE_BAD_REQUEST, "archived is true or false", none);
+		return;
+	}
 	pass_on(m, event, "conversation:list", none, PARLANCE_CONVERSATION_LIST, params, 4);
 }
 

@@ -369,6 +369,10 @@ void event_receive(void *ctx, struct sio_socket *socket, const struct sio_event 
 			continue;
 		if (core->stopped)
 			event_fail(member, event, CODE_UNAVAILABLE, NULL, slice_of(NULL, 0));
+		else if (event->n_attachments && handlers[i].handle != ping)
+			/* A placeholder is no value, and must not be stored or passed on as one. */
+			event_fail(member, event, CODE_BAD_REQUEST, "Binary data is not taken",
+				   slice_of(NULL, 0));
 		else
 			handlers[i].handle(member, event, arg);
 		return;
