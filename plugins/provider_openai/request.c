@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define OPTIONS_DEPTH_MAX 128 /* deeper than what the host lets in */
+
 /* What a client may set; anything else in its options is for others. */
 struct wishes {
 	struct json_object *temperature;
@@ -82,7 +84,7 @@ static enum request_result read_wishes(struct parlance_str options, struct json_
 
 	if (options.len == 0)
 		return REQUEST_OK;
-	tokener = json_tokener_new();
+	tokener = json_tokener_new_ex(OPTIONS_DEPTH_MAX);
 	if (!tokener)
 		return REQUEST_NO_MEMORY;
 	if (options.len <= INT_MAX)
