@@ -365,6 +365,11 @@ static const struct {
 	{ "user.disconnected", on_user_disconnected, true },
 };
 
+struct feed_room *deliver_about(struct core *core, struct slice json)
+{
+	return feed_room_find(core, field_text(core, json, "c"));
+}
+
 /* False: it is to be read from the log first. */
 static bool deliver(struct event *e, struct slice json, bool live)
 {

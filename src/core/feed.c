@@ -47,13 +47,51 @@ static void keep_for_tails(struct feed_room *room, struct slice json)
 	}
 }
 
-/* False: it is to be read from the log first. */
+/* What happens in a conversation is told in its room before it is told to users: while its room
+ * reads what it missed, a user's room waits with what is about it. */
+static bool must_wait(struct feed_room *room, int64_t seq, struct slice json)
+{
+	struct feed_room *ahead;
+
+	if (!room->of_user || seq <= room->released)
+		return false;
+	ahead = deliver_about(room->core, json);
+	if (!ahead || ahead->state != ROOM_REPLAY)
+		return false;
+	room->state = ROOM_REPLAY;
+	room->ahead = ahead;
+	ahead->refs++;
+	list_push_back(&ahead->behind, &room->in_behind);
+	return true;
+}
+
+/* The room has heard of all that was told before now; so may those who waited for it. */
+static void set_live(struct feed_room *room)
+{
+	struct list *node;
+
+	room->state = ROOM_LIVE;
+	while ((node = list_pop_front(&room->behind))) {
+		struct feed_room *user = CONTAINER_OF(node, struct feed_room, in_behind);
+
+		user->released = user->seen;
+		feed_room_put(&user->ahead);
+		feed_replay(user);
+	}
+}
+
+/* False: not yet, it is to be read from the log. */
 static bool deliver(struct feed_room *room, int64_t seq, struct slice json, bool live)
 {
 	struct core *core = room->core;
 	bool done;
 
 	CHECK(seq == room->known + 1);
+	if (must_wait(room, seq, json)) {
+		if (room->seen < seq)
+			room->seen = seq;
+		return false;
+	}
 	room->refs++;
 	done = deliver_event(room, json, live);
 	room->part = 0;
@@ -105,6 +143,17 @@ static void settle(struct feed_room *room, int64_t head, bool pruned, int64_t to
 		room->seen = head;
 }
 
+/* before: its position when the answer came; told: what it had heard of when the log was asked. */
+static void go_on(struct feed_room *room, int64_t before, int64_t told)
+{
+	if (room->known >= room->seen)
+		set_live(room);
+	else if (room->known > before || room->seen > told)
+		feed_replay(room);
+	else
+		retry_later(room->core);
+}
+
 static void on_replay(void *arg, const struct storage_answer *answer)
 {
 	struct replay *replay = arg;
@@ -130,17 +179,13 @@ static void on_replay(void *arg, const struct storage_answer *answer)
 	for (size_t i = 0; i < n; i++) {
 		int64_t seq = field_number(core, events[i], "s");
 
-		if (seq == room->known + 1)
-			(void)deliver(room, seq, events[i], false);
+		if (seq == room->known + 1 && !deliver(room, seq, events[i], false))
+			break;
 	}
 	settle(room, field_number(core, json, "head"),
 	       slice_is(field(core, json, "pruned"), "true"), replay->seen);
-	if (room->known >= room->seen)
-		room->state = ROOM_LIVE;
-	else if (room->known > before || room->seen > replay->seen)
-		feed_replay(room);
-	else
-		retry_later(core);
+	if (!room->ahead)
+		go_on(room, before, replay->seen);
 	feed_room_put(&room);
 out:
 	free(replay);
@@ -154,7 +199,7 @@ void feed_replay(struct feed_room *room)
 	char known[24];
 
 	room->state = ROOM_REPLAY;
-	if (room->replaying)
+	if (room->replaying || room->ahead)
 		return;
 	replay = calloc(1, sizeof(*replay));
 	if (!replay) {

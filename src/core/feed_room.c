@@ -24,8 +24,8 @@ static void room_free(struct feed_room **rp)
 	struct feed_room *r = *rp;
 
 	*rp = NULL;
-	CHECK(list_empty(&r->joined) && list_empty(&r->generations) && list_empty(&r->waiters) &&
-	      list_empty(&r->streams) && list_empty(&r->tails));
+	CHECK(list_empty(&r->joined) && list_empty(&r->generations) && list_empty(&r->waiters));
+	CHECK(list_empty(&r->streams) && list_empty(&r->tails) && list_empty(&r->behind));
 	typing_forget(r);
 	free(r);
 }
@@ -77,6 +77,7 @@ struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice
 	list_init(&r->streams);
 	list_init(&r->typists);
 	list_init(&r->tails);
+	list_init(&r->behind);
 	make_tag(r);
 	if (map_put(core->rooms, r) != 0)
 		room_free(&r);
@@ -102,6 +103,9 @@ void feed_room_put(struct feed_room **rp)
 	CHECK(r->refs > 0);
 	if (--r->refs)
 		return;
+	list_remove(&r->in_behind);
+	if (r->ahead)
+		feed_room_put(&r->ahead);
 	map_del(r->core->rooms, r->id, ID_UUID_LEN);
 	room_free(&r);
 }

@@ -220,6 +220,11 @@ struct feed_room {
 	struct list streams; /* struct stream: answers that its sockets watch */
 	struct list typists; /* struct typist: sockets of other instances */
 	struct list tails;   /* struct room_tail */
+	struct list behind;  /* users' rooms that wait until this one is live */
+	/* Of a user's room: */
+	struct feed_room *ahead; /* the one that it waits for, a reference; or NULL */
+	struct list in_behind;
+	int64_t released; /* up to here it need not wait any more */
 };
 
 /* Keeps the events that a room delivers from now on. Lives in its owner, zeroed. */
@@ -298,6 +303,8 @@ MUST_USE bool deliver_event(struct feed_room *room, struct slice json, bool live
 /** Tells one socket of an event that it missed, but for the first messages that the event makes. */
 void deliver_missed(struct member *member, struct feed_room *room, struct slice json,
 		    unsigned skip);
+/** The room of the conversation that an event is about, or NULL when nobody follows it. */
+struct feed_room *deliver_about(struct core *core, struct slice json);
 
 /* event.c: clients' events, their answers and errors */
 
