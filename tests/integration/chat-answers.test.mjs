@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertQuiet, assertTurn, closing, listed, turnOf } from './lib/answers.mjs';
+import { assertCast, assertQuiet, assertTurn, cast, listed, turnOf } from './lib/answers.mjs';
 import { Daemon, Tab, chatFor } from './lib/chat.mjs';
 import { until } from './lib/util.mjs';
 
@@ -37,40 +37,18 @@ after(async () => {
 	for (const tab of closed) await tab.close();
 });
 
-// Two users with a conversation of theirs: tabs of the sender's, in the room, and outside.
-async function cast(daemon = chat.daemon) {
-	const owner = chat.user('owner');
-	const guest = chat.user('guest');
-	const sender = await openAt(daemon, owner);
-	const id = await sender.create();
-	const delta = await openAt(daemon, owner, 'delta');
-	const friend = await openAt(daemon, guest);
-	const outside = await openAt(daemon, owner);
-	const away = await openAt(daemon, guest, 'delta');
-	const stranger = await openAt(daemon, chat.user('stranger'));
-	await sender.ok('conversation:share', { conversationId: id, userId: guest, role: 'viewer' });
-	await delta.join(id);
-	await friend.join(id);
-	return { id, sender, delta, friend, outside, away, stranger };
-}
-
 let asked = 0;
 const question = (mode) => `question ${++asked} [[mock-${mode}]]`;
 
 describe('the events of a turn', { concurrency: 4 }, () => {
 	async function turn(mode) {
-		const { id, sender, delta, friend, outside, away, stranger } = await cast();
+		const tabs = await cast(chat);
+		const { id, sender, delta, friend, outside, away } = tabs;
 		const content = question(mode);
 		const messageId = `mine-${asked}`;
 		const ack = await sender.ok('message:send', { conversationId: id, content, messageId });
-		const end = await closing(sender, ack);
-		await assertTurn(sender, ack, end);
-		await assertTurn(delta, ack, end, { place: 'room', mode: 'delta' });
-		await assertTurn(friend, ack, end, { place: 'room' });
-		await assertTurn(outside, ack, end, { place: 'outside' });
-		await assertTurn(away, ack, end, { place: 'outside' });
-		await stranger.settled();
-		assert.deepEqual(stranger.names(), ['session:ready', 'pong']);
+		const end = await sender.closing(ack);
+		await assertCast(tabs, ack, end);
 		for (const tab of [sender, delta, friend])
 			for (const { name, data } of turnOf(tab, ack))
 				assert.equal(data.messageId, messageId, name);
@@ -113,7 +91,7 @@ describe('the events of a turn', { concurrency: 4 }, () => {
 	});
 
 	it('close the turn of a sender who has left the room', async () => {
-		const { id, sender } = await cast();
+		const { id, sender } = await cast(chat);
 		for (const [mode, want] of [
 			['20-20', ['message:complete']],
 			['errmid', ['message:error', 'error']],
@@ -126,7 +104,7 @@ describe('the events of a turn', { concurrency: 4 }, () => {
 			await sender.next('message:chunk', (c) => c.streamId === ack.streamId);
 			await sender.ok('leave:conversation', id);
 			sender.forget();
-			await closing(sender, ack);
+			await sender.closing(ack);
 			await sender.settled();
 			assert.deepEqual(
 				turnOf(sender, ack).map((e) => e.name),
@@ -178,7 +156,7 @@ describe('a service whose answer is', { concurrency: 6 }, () => {
 			await other.join(id);
 			const content = question(mode);
 			const ack = await sender.ok('message:send', { conversationId: id, content });
-			const end = await closing(sender, ack);
+			const end = await sender.closing(ack);
 			await assertTurn(sender, ack, end);
 			await assertTurn(other, ack, end, { place: 'room', mode: 'delta' });
 			const [name, { assistantMessage, ...data }] = end;
@@ -238,7 +216,7 @@ describe('the frames of an answer', { concurrency: 3 }, () => {
 			conversationId: id,
 			content: question(mode),
 		});
-		const end = await closing(sender, ack);
+		const end = await sender.closing(ack);
 		assert.equal(end[0], 'message:complete');
 		const full = await assertTurn(sender, ack, end);
 		const parts = await assertTurn(delta, ack, end, { place: 'room', mode: 'delta' });

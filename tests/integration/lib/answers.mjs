@@ -6,6 +6,37 @@
 import assert from 'node:assert/strict';
 import { until } from './util.mjs';
 
+// Two users with a conversation of theirs: the owner's tabs sender, delta (in the room) and outside,
+// the guest's friend (in the room) and away, and a stranger. The sender is in the room once it sends.
+export async function cast(chat, role = 'viewer') {
+	const owner = chat.user('owner');
+	const guest = chat.user('guest');
+	const sender = await chat.open(owner);
+	const id = await sender.create();
+	const delta = await chat.open(owner, { auth: { stream: 'delta' } });
+	const friend = await chat.open(guest);
+	const outside = await chat.open(owner);
+	const away = await chat.open(guest, { auth: { stream: 'delta' } });
+	const stranger = await chat.open(chat.user('stranger'));
+	await sender.ok('conversation:share', { conversationId: id, userId: guest, role });
+	for (const tab of [sender, delta, outside, friend, away]) await tab.next('conversation:updated');
+	await delta.join(id);
+	await friend.join(id);
+	return { id, owner, guest, sender, delta, friend, outside, away, stranger };
+}
+
+// The cast hears a turn that the sender began as each of them should.
+export async function assertCast({ sender, delta, friend, outside, away, stranger }, ack, end, more) {
+	await assertTurn(sender, ack, end, more);
+	await assertTurn(delta, ack, end, { ...more, place: 'room', mode: 'delta' });
+	await assertTurn(friend, ack, end, { ...more, place: 'room' });
+	await assertTurn(outside, ack, end, { ...more, place: 'outside' });
+	await assertTurn(away, ack, end, { ...more, place: 'outside' });
+	await stranger.settled();
+	const heard = stranger.names().filter((name) => !['session:ready', 'pong'].includes(name));
+	assert.deepEqual(heard, [], 'what a stranger hears');
+}
+
 const OF_A_TURN = new Set([
 	'message:new',
 	'ai:typing:start',
@@ -29,15 +60,6 @@ export function turnOf(tab, ack) {
 	);
 }
 
-// Waits for the event that closes the turn, in a tab that is in the room: [name, data].
-export async function closing(tab, ack, ms = 30000) {
-	const mine = (d) => d.streamId === ack.streamId;
-	return Promise.any([
-		tab.next('message:complete', mine, ms).then((data) => ['message:complete', data]),
-		tab.next('message:error', mine, ms).then((data) => ['message:error', data]),
-	]);
-}
-
 // The chunks follow each other from `content`, whose last one was `seq`; returns the text.
 export function joined(chunks, mode, content = '', seq = 0) {
 	for (const { data } of chunks) {
@@ -53,16 +75,23 @@ export function joined(chunks, mode, content = '', seq = 0) {
 }
 
 // Each event of the turn once and in its order; ended is what closing gave. place: 'sender', 'room'
-// (another tab in the room) or 'outside' (another tab of a participant's). Returns the chunks.
-export async function assertTurn(tab, ack, ended, { place = 'sender', mode = 'full', prefix } = {}) {
+// (another tab in the room) or 'outside' (another tab of a participant's). began: false for an answer
+// that ended before it was its turn. Returns the chunks.
+export async function assertTurn(
+	tab,
+	ack,
+	ended,
+	{ place = 'sender', mode = 'full', prefix, began = true } = {},
+) {
 	const [name, { assistantMessage }] = ended;
-	if (place !== 'outside') await closing(tab, ack);
+	if (place !== 'outside') await tab.closing(ack);
 	await tab.settled();
 	const turn = turnOf(tab, ack);
 	const chunks = turn.filter((e) => e.name === 'message:chunk');
 	const want = place === 'sender' ? [] : ['message:new'];
 	if (place !== 'outside') {
-		want.push('ai:typing:start', ...chunks.map((e) => e.name), 'ai:typing:stop', name);
+		if (began) want.push('ai:typing:start');
+		want.push(...chunks.map((e) => e.name), 'ai:typing:stop', name);
 		if (place === 'sender' && name === 'message:error') want.push('error');
 	}
 	assert.deepEqual(

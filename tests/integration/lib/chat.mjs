@@ -202,25 +202,36 @@ export class Tab {
 
 	// The first event with this name, heard already or still to come, that is accepted.
 	async next(name, accept = () => true, ms = PATIENCE) {
-		const old = this.heard.find((e) => e.name === name && accept(e.data));
-		if (old) {
-			this.check();
-			return old.data;
+		const [, data] = await this.nextOf([name], accept, ms);
+		return data;
+	}
+
+	// As next, for one of several names: [name, data].
+	async nextOf(names, accept = () => true, ms = PATIENCE) {
+		const fits = (e) => names.includes(e.name) && accept(e.data);
+		let entry = this.heard.find(fits);
+		if (!entry) {
+			let waiter;
+			const arrival = new Promise((done) => {
+				waiter = (e) => {
+					if (fits(e)) done(e);
+				};
+				this.#waiters.add(waiter);
+			});
+			try {
+				entry = await within(arrival, ms, `${names.join(' or ')} for ${this.user}`);
+			} finally {
+				this.#waiters.delete(waiter);
+			}
 		}
-		let waiter;
-		const entry = new Promise((done) => {
-			waiter = (e) => {
-				if (e.name === name && accept(e.data)) done(e);
-			};
-			this.#waiters.add(waiter);
-		});
-		try {
-			const { data } = await within(entry, ms, `${name} for ${this.user}`);
-			this.check();
-			return data;
-		} finally {
-			this.#waiters.delete(waiter);
-		}
+		this.check();
+		return [entry.name, entry.data];
+	}
+
+	// Waits for the event that closes the turn of this acknowledgement: [name, data].
+	async closing(ack, ms = 30000) {
+		const mine = (d) => d.streamId === ack.streamId;
+		return this.nextOf(['message:complete', 'message:error'], mine, ms);
 	}
 
 	forget() {
@@ -277,12 +288,8 @@ export class Tab {
 	// Sends a message and waits for its closing event; returns { ack, closing, data }.
 	async turn(conversationId, content, more = {}, ms = 30000) {
 		const ack = await this.ok('message:send', { conversationId, content, ...more });
-		const mine = (d) => d.streamId === ack.streamId;
-		const closed = await Promise.race([
-			this.next('message:complete', mine, ms).then((data) => ['message:complete', data]),
-			this.next('message:error', mine, ms).then((data) => ['message:error', data]),
-		]);
-		return { ack, closing: closed[0], data: closed[1] };
+		const [closing, data] = await this.closing(ack, ms);
+		return { ack, closing, data };
 	}
 
 	async close() {
