@@ -178,6 +178,8 @@ static void on_message_finished(struct event *e)
 	struct slice status;
 
 	fields(core, e->body, keys, ARRAY_LEN(keys), v);
+	if (!v[0].len || json_kind(v[0]) != '{')
+		return; /* not of our making */
 	(void)field_string(core, v[1], SIZE_MAX, &about.stream);
 	(void)field_string(core, v[2], SIZE_MAX, &about.message);
 	id = field_text(core, v[0], "id");
