@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * What the tests of sio share: the layer on a real loop and fake sessions, two namespaces ("/" and
- * "/other") that write down what they are told, and checks on both ends. Included by one file of a
- * program.
+ * What the tests of sio share: two namespaces ("/" and "/other") that write down what they are told,
+ * and checks on both ends. Included by one file of a program.
  */
 #ifndef PARLANCE_TESTS_UNIT_SIO_FIXTURE_H
 #define PARLANCE_TESTS_UNIT_SIO_FIXTURE_H
 
-#include <stdio.h>
-#include "loop_fixture.h"
-#include "fake_session.h"
-
-#include "sio/sio.h"
+#include "session_fixture.h"
 
 #include "base/err.h"
 #include "base/id.h"
 #include "wire/sio_packet.h"
-
-#define SESSIONS_MAX 64
 
 /* What a namespace does with a CONNECT. */
 enum answer {
@@ -28,12 +21,8 @@ enum answer {
 	LATER,
 };
 
-static struct sio_config config;
-static struct sio *sio;
 static struct sio_nsp *nsp;       /* "/" */
 static struct sio_nsp *nsp_other; /* "/other", without a drain callback */
-static struct session *sessions[SESSIONS_MAX];
-static size_t n_sessions;
 static struct strbuf trace; /* a line for each callback */
 static enum answer answer;
 static uint64_t last_id; /* of the socket that connected last */
@@ -129,26 +118,14 @@ static const struct sio_nsp_ops ops_other = {
 
 static inline int setup(void **state)
 {
-	if (loop_setup(state))
+	if (session_setup(state))
 		return -1;
-	config = (struct sio_config){
-		.connect_timeout_ms = 3600000,
-		.authorize_timeout_ms = 3600000,
-		.max_namespaces = 8,
-		.max_rooms = 1000,
-		.max_pending_acks = 100,
-		.max_attachments = 3,
-		.max_attachment_bytes = 100,
-	};
-	n_sessions = 0;
 	answer = ACCEPT;
 	in_event = NULL;
 	in_disconnect = NULL;
 	in_drain = NULL;
 	offset_of = NULL;
 	strbuf_init(&trace, SIZE_MAX);
-	if (sio_new(&sio, loop, &config))
-		return -1;
 	nsp = sio_namespace(sio, "/", &ops, &trace);
 	nsp_other = sio_namespace(sio, "/other", &ops_other, &trace);
 	return nsp && nsp_other ? 0 : -1;
@@ -156,16 +133,11 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
-	if (in_run)
-		return -1;
-	for (size_t i = 0; i < n_sessions; i++)
-		session_close(sessions[i], SESSION_SERVER_SHUTDOWN);
-	turn();
-	while (n_sessions)
-		fake_session_free(&sessions[--n_sessions]);
-	sio_free(&sio);
-	strbuf_fini(&trace);
-	return sio || loop_teardown(state);
+	int rc = session_teardown(state);
+
+	if (!rc)
+		strbuf_fini(&trace);
+	return rc;
 }
 
 /** The callbacks since the last check were these. */
@@ -173,43 +145,6 @@ static inline void check_trace(const char *expected)
 {
 	assert_string_equal(strbuf_cstr(&trace), expected);
 	strbuf_reset(&trace);
-}
-
-static inline struct session *open_session(void)
-{
-	assert_true(n_sessions < SESSIONS_MAX);
-	sessions[n_sessions] = fake_session_open(loop, sio_session_ops(), sio);
-	return sessions[n_sessions++];
-}
-
-/** The client's next message is this text. */
-static inline void check_sent(struct session *c, const char *expected)
-{
-	struct fake_message *m = fake_session_take(c);
-
-	if (!m)
-		fail_msg("nothing was sent instead of %s", expected);
-	assert_int_equal(m->frame->kind, FRAME_TEXT);
-	assert_string_equal(m->text, expected);
-	fake_message_free(&m);
-}
-
-static inline void check_sent_binary(struct session *c, const char *expected)
-{
-	struct fake_message *m = fake_session_take(c);
-
-	assert_non_null(m);
-	assert_int_equal(m->frame->kind, FRAME_BINARY);
-	assert_string_equal(m->text, expected);
-	fake_message_free(&m);
-}
-
-static inline void check_sent_nothing(struct session *c)
-{
-	struct fake_message *m = fake_session_take(c);
-
-	if (m)
-		fail_msg("sent: %s", m->text);
 }
 
 /** The socket that connected last; it must live. */
@@ -251,12 +186,6 @@ static inline struct sio_socket *connect_client(struct session **c)
 {
 	*c = open_session();
 	return join_nsp(*c, "0");
-}
-
-static inline void check_closed(const struct session *c, enum session_close reason)
-{
-	assert_true(c->closed);
-	assert_int_equal(c->reason, reason);
 }
 
 #endif
