@@ -488,10 +488,8 @@ void generation_wait(struct generation *g, bool in_front)
 	set_state(g, GENERATION_WAITING);
 	g->give_way = false;
 	if (in_front) {
-		struct list *first = g->out.room->generations.next;
-
 		list_remove(&g->in_room);
-		list_push_back(first, &g->in_room); /* before it */
+		list_push_back(g->out.room->generations.next, &g->in_room); /* before the first */
 	}
 	/* What it waits for may have ended meanwhile, or runs elsewhere. */
 	loop_timer_start(g->core->loop, &g->retry_timer, RETRY_MAX_MS, on_begin_timer);
