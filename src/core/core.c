@@ -242,12 +242,12 @@ void core_stop(struct core *core, void (*done)(void *arg), void *arg)
 {
 	core->draining = true;
 	core->drained = NULL;
+	generation_interrupt_all(core);
 	core->stopped = done;
 	core->stopped_arg = arg;
 	instance_stop(core);
 	loop_timer_start(core->loop, &core->stop_timer, core->config->shutdown_timeout_ms,
 			 on_stop_timer);
-	generation_interrupt_all(core);
 	core->stop_task.fn = on_stop_task;
 	loop_defer(core->loop, &core->stop_task);
 }

@@ -558,10 +558,15 @@ void generation_interrupt_all(struct core *core)
 	size_t pos = 0;
 
 	while ((g = map_next(core->generations, &pos))) {
-		if (g->state == GENERATION_WAITING || g->state == GENERATION_RUNNING)
+		if (g->state == GENERATION_WAITING || g->state == GENERATION_RUNNING) {
 			generation_abandon(g);
-		else
+		} else if (g->state == GENERATION_FINISHED) {
+			/* All is written. The map changes as it goes. */
+			let_go(g);
+			pos = 0;
+		} else {
 			g->stop_asked = true;
+		}
 	}
 }
 
