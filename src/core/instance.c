@@ -57,6 +57,7 @@ static void on_registered(void *arg, const struct storage_answer *answer)
 		core->instance = field_number(core, answer->json, "id");
 	if (!core->instance) {
 		beat_in(core, RETRY_MS);
+		core_check_stopped(core);
 		return;
 	}
 	log_info("chat", LOG_FIELDS(LOG_INT("instance", core->instance)),
