@@ -270,6 +270,8 @@ void core_free(struct core **corep)
 		generation_fence_all(core);
 	if (core->relays)
 		relay_free_all(core);
+	if (core->rooms)
+		feed_free_waiters(core);
 	storage_listen(core->plugins, NULL, NULL);
 	plugins_set_chat(core->plugins, NULL, NULL);
 	map_free(&core->users);

@@ -374,3 +374,20 @@ void feed_stop(struct core *core)
 	timer_stop(&core->heads_timer);
 	timer_stop(&core->replay_timer);
 }
+
+void feed_free_waiters(struct core *core)
+{
+	struct feed_room *room;
+	size_t pos = 0;
+
+	while ((room = map_next(core->rooms, &pos))) {
+		struct list *node = list_pop_front(&room->waiters);
+		struct room_waiter *w;
+
+		if (!node)
+			continue;
+		w = CONTAINER_OF(node, struct room_waiter, node);
+		w->fn(w);
+		pos = 0; /* the room may have gone with it */
+	}
+}

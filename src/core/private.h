@@ -294,6 +294,8 @@ extern const struct storage_listener feed_listener;
 void feed_replay(struct feed_room *room);
 void feed_stop(struct core *core);
 void feed_start(struct core *core);
+/** When no socket is left: ends those who wait for a position. */
+void feed_free_waiters(struct core *core);
 
 /* deliver.c: what an event means for sockets */
 
