@@ -32,9 +32,10 @@ static inline struct turn submitted(void)
 	return t;
 }
 
-/** A message on its way to the storage; its ack is 1. */
+/** A message on its way to the storage; its ack is 1, and what c was sent before is forgotten. */
 static inline struct turn send_message(struct session *c)
 {
+	forget(c);
 	ask(c, 1, "message:send", "{'conversationId':'%s','content':'Hi'}", CONV);
 	return submitted();
 }

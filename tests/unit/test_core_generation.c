@@ -122,6 +122,28 @@ static void test_text_is_first(void **state)
 	settle(&t, "complete", "stop");
 }
 
+/* The whole answer may. */
+static void test_end_is_first(void **state)
+{
+	struct session *c = connect_and_join("alice");
+	struct turn t = send_message(c);
+
+	(void)state;
+	answer_sent(&t, "run", PROMPT);
+	check_ack(c, 1, "{'ok':true}");
+	delta("Hello");
+	end_answer(PARLANCE_FINISH_STOP);
+	answer(PARLANCE_GENERATION_FINISH, NOTHING);
+	check_silent(c);
+	tell_started(&t);
+	check_event(c, "ai:typing:start", "{}");
+	check_event(c, "message:chunk", "{'offset':0,'seq':1,'chunk':'Hello'}");
+	tell_finished(&t, "complete", "stop");
+	check_event(c, "ai:typing:stop", "{}");
+	check_event(c, "message:complete", "{}");
+	check_over(&t);
+}
+
 /* Reasoning and tool calls are no text. */
 static void test_other_deltas(void **state)
 {
@@ -373,6 +395,7 @@ int main(void)
 		core_test(test_whole_turn),
 		core_test(test_feed_is_first),
 		core_test(test_text_is_first),
+		core_test(test_end_is_first),
 		core_test(test_other_deltas),
 		core_test(test_provider_ends),
 		core_test(test_error_is_told),

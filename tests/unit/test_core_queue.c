@@ -14,6 +14,7 @@ static void test_queue(void **state)
 	struct turn first = start_answer(c);
 	struct turn second = queue_message(c, "queue");
 	struct turn third = queue_message(c, "queue");
+	struct turn fourth = queue_message(c, "queue");
 
 	(void)state;
 	check_state(&second, GENERATION_WAITING);
@@ -43,6 +44,10 @@ static void test_queue(void **state)
 	assert_int_equal(fake_calls(plugins), 0);
 	end_answer(PARLANCE_FINISH_STOP);
 	settle(&third, "complete", "stop");
+	check_param(PARLANCE_GENERATION_BEGIN, 0, fourth.message);
+	answer_begun();
+	end_answer(PARLANCE_FINISH_STOP);
+	settle(&fourth, "complete", "stop");
 }
 
 /* Its turn may not have come after all, and the storage may be away: it asks again. */
@@ -72,6 +77,8 @@ static void test_begin_again(void **state)
 	advance(1000);
 	plugins->refuse_call = 0;
 	check_state(&t, GENERATION_WAITING);
+	advance(1000);
+	answer(PARLANCE_GENERATION_BEGIN, "{'ok':false,'code':'BUSY'}");
 	/* The end of another does not wait for the timer. */
 	next_event("message.finished", "{'assistantMessage':{'id':'x'}}");
 	answer_begun();
