@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * What the tests about answers share: the steps of a turn, and a look at the state it is in. Included
- * by one file of a program.
+ * What the tests about answers share: the steps of a turn, and a look at the state it is in.
+ * Included by one file of a program.
  */
 #ifndef PARLANCE_TESTS_UNIT_CORE_ANSWER_FIXTURE_H
 #define PARLANCE_TESTS_UNIT_CORE_ANSWER_FIXTURE_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * A fake of the plugin layer (plugin/auth.h, provider.h, storage.h) for tests of the layer above: it
- * keeps what is asked, and the test answers when and how it likes. It is linked instead of plugin,
- * and holds to what those headers promise: nothing is called from within a call, each answer comes
- * exactly once, what is borrowed is gone after the call. Loop thread.
+ * A fake of the plugin layer (plugin/auth.h, provider.h, storage.h) for tests of the layer above:
+ * it keeps what is asked, and the test answers when and how it likes. It is linked instead of
+ * plugin, and holds to what those headers promise: nothing is called from within a call, each
+ * answer comes exactly once, what is borrowed is gone after the call. Loop thread.
  */
 #ifndef PARLANCE_TESTS_UNIT_FAKE_PLUGINS_H
 #define PARLANCE_TESTS_UNIT_FAKE_PLUGINS_H

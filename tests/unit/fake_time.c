@@ -8,7 +8,7 @@
 
 #include "fake_time.h"
 
-static uint64_t now_ms = 1000000;
+static uint64_t now_ms = 1000;
 
 /* A loop has one timer: the one under its wheel. */
 static uv_timer_t *armed;

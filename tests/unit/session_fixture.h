@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * What the tests share that have sio on a real loop and fake sessions: both ends of it, and checks on
- * what clients are sent. Included by one file of a program.
+ * What the tests share that have sio on a real loop and fake sessions: both ends of it, and checks
+ * on what clients are sent. Included by one file of a program.
  */
 #ifndef PARLANCE_TESTS_UNIT_SESSION_FIXTURE_H
 #define PARLANCE_TESTS_UNIT_SESSION_FIXTURE_H

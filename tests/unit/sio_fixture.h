@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * What the tests of sio share: two namespaces ("/" and "/other") that write down what they are told,
- * and checks on both ends. Included by one file of a program.
+ * What the tests of sio share: two namespaces ("/" and "/other") that write down what they are
+ * told, and checks on both ends. Included by one file of a program.
  */
 #ifndef PARLANCE_TESTS_UNIT_SIO_FIXTURE_H
 #define PARLANCE_TESTS_UNIT_SIO_FIXTURE_H

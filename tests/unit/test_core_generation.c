@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The life of an answer from the message that asks for it to the feed's word that it is over: ended by
- * its provider in each way, cut at its limit, and not held up by whoever comes or goes.
+ * The life of an answer from the message that asks for it to the feed's word that it is over: ended
+ * by its provider in each way, cut at its limit, and not held up by whoever comes or goes.
  */
 #include "core_answer_fixture.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The process as the database knows it: registered, its lease renewed or lost (with all answers), and
- * retired at the end, which waits for what is to be written and for no longer.
+ * The process as the database knows it: registered, its lease renewed or lost (with all answers),
+ * and retired at the end, which waits for what is to be written and for no longer.
  */
 #include "core_answer_fixture.h"
 
@@ -156,6 +156,39 @@ static void test_fenced_while_beginning(void **state)
 	check_over(&t);
 	answer_begun();
 	assert_null(fake_answer_find(plugins));
+}
+
+/* Text that was on its way stays here: others own the answer, and it. */
+static void test_fenced_in_mid_text(void **state)
+{
+	struct session *c = connect_and_join("alice");
+
+	(void)state;
+	for (int held = 0; held < 2; held++) {
+		struct turn t = start_answer(c);
+		struct fake_call *beat;
+
+		plugins->hold_canceled = held;
+		plugins->canned[PARLANCE_INSTANCE_BEAT] = NULL;
+		advance(3000);
+		beat = call_of(PARLANCE_INSTANCE_BEAT);
+		delta("a");
+		check_event(c, "message:chunk", "{'chunk':'a'}");
+		if (held)
+			advance(40); /* the next one leaves at the end of the turn */
+		else
+			delta("b"); /* waits for its time */
+		fake_answer_delta(provider(), PARLANCE_DELTA_TEXT, slice_str("c"));
+		fake_call_answer(beat, "{\"ok\":false}");
+		plugins->canned[PARLANCE_INSTANCE_BEAT] = "{\"ok\":true}";
+		answer(PARLANCE_INSTANCE_REGISTER, "{'ok':true,'id':7}");
+		advance(1000);
+		check_silent(c);
+		check_not_called(PARLANCE_GENERATION_PARTS);
+		if (held)
+			fake_answer_end(provider(), (struct parlance_end){ 0 });
+		check_over(&t);
+	}
 }
 
 /* ---- the end ---- */
@@ -435,6 +468,7 @@ int main(void)
 		core_test(test_chores),
 		core_test(test_fenced),
 		core_test(test_fenced_while_beginning),
+		core_test(test_fenced_in_mid_text),
 		core_test(test_end_idle),
 		core_test(test_end_storing),
 		core_test(test_end_unsure),

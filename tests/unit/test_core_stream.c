@@ -83,11 +83,12 @@ static void test_pace_of_length(void **state)
 	char text[100];
 
 	(void)state;
-	chat.full_bytes_per_s = 1000; /* a byte each millisecond */
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
+	chat.full_bytes_per_s = 1; /* the first one leaves at once whatever its length */
 	delta(text);
-	forget(full);
+	chat.full_bytes_per_s = 1000; /* a byte each millisecond */
+	check_event(full, "message:chunk", "{'seq':1}");
 	forget(delta_c);
 	delta("y"); /* 100 bytes now */
 	advance(39);
@@ -245,6 +246,7 @@ static void test_joiner(void **state)
 	delta("h\xc3\xa9");
 	delta("llo");
 	check_chunk(a, 1, 0, "h\xc3\xa9", "h\xc3\xa9");
+	advance(10);
 	join(full);
 	/* The others are brought to where he is, so that the same frames follow for all. */
 	check_chunk(a, 2, 2, "llo", "h\xc3\xa9llo");
@@ -252,8 +254,9 @@ static void test_joiner(void **state)
 	delta("!");
 	join(delta_c); /* the frames of its mode were fewer */
 	check_snapshot(delta_c, &t, 2, "h\xc3\xa9llo!");
+	advance(39);
 	check_silent(full);
-	advance(40);
+	advance(1); /* since the last frame, which was made for the joiner */
 	check_chunk(a, 3, 5, "!", "h\xc3\xa9llo!");
 	check_chunk(full, 3, 5, "!", "h\xc3\xa9llo!");
 	check_silent(delta_c);
@@ -274,6 +277,27 @@ static void test_joiner(void **state)
 	forget(full);
 	join(full);
 	check_silent(full);
+}
+
+/* Frames are counted by their mode. */
+static void test_joiner_of_each_mode(void **state)
+{
+	struct session *a = connect_and_join("alice");
+	struct turn t = start_answer(a);
+	struct session *full = connect_user("bob");
+	struct session *delta_c = connect_with("bob", "{'token':'t','stream':'delta'}");
+
+	(void)state;
+	chat.full_bytes_per_s = 10;
+	for (size_t i = 0; i < 3; i++) {
+		delta("a");
+		advance(40);
+	}
+	join(delta_c);
+	check_snapshot(delta_c, &t, 3, "aaa");
+	join(full);
+	check_snapshot(full, &t, 2, "aaa");
+	end_turn(&t);
 }
 
 /* Before the room has heard of it there is nothing to catch up with; one that waits has no text. */
@@ -427,6 +451,7 @@ int main(void)
 		core_test(test_offsets),
 		core_test(test_shared),
 		core_test(test_joiner),
+		core_test(test_joiner_of_each_mode),
 		core_test(test_joiner_before),
 		core_test(test_joiner_by_sending),
 		core_test(test_congested),
