@@ -25,8 +25,8 @@
 
 #define CONV "11111111-1111-4111-8111-111111111111"
 #define CONV2 "22222222-2222-4222-8222-222222222222"
-#define ALICE_ROOM "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaa61" /* as user_room gives them */
-#define BOB_ROOM "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaa62"
+#define ALICE_ROOM "aaaaaaaa-aaaa-8aaa-8aaa-aaaaaaaaaa61" /* of version 8, as user_room has them */
+#define BOB_ROOM "aaaaaaaa-aaaa-8aaa-8aaa-aaaaaaaaaa62"
 #define INSTANCE 7
 
 static struct core *core;
@@ -288,7 +288,7 @@ static inline void tell_from(const char *origin, const char *room, int64_t seq, 
 
 static inline const char *room_of_user(const char *user)
 {
-	return json("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaa%02x", (unsigned int)user[0]);
+	return json("aaaaaaaa-aaaa-8aaa-8aaa-aaaaaaaaaa%02x", (unsigned int)user[0]);
 }
 
 static inline void answer_session(const char *user)

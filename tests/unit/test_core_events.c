@@ -63,6 +63,9 @@ static void test_no_conversation(void **state)
 		{ "'11111111-1111-4111-8111-111111111111\\u0000'", "NOT_FOUND" },
 		{ "{'conversationId':'room'}", "NOT_FOUND" },
 		{ "{'id':'\\ud800'}", "NOT_FOUND" },
+		/* A user's room is no conversation. */
+		{ "'" ALICE_ROOM "'", "NOT_FOUND" },
+		{ "{'conversationId':'" BOB_ROOM "'}", "NOT_FOUND" },
 	};
 	struct session *c = connect_and_join("alice");
 
@@ -93,6 +96,7 @@ static const struct {
 	{ "conversation:create", "7", 0, "BAD_REQUEST" },
 	{ "conversation:create", "{'id':'x'}", 0, "BAD_REQUEST" },
 	{ "conversation:create", "{'id':7}", 0, "BAD_REQUEST" },
+	{ "conversation:create", "{'id':'" BOB_ROOM "'}", 0, "BAD_REQUEST" },
 	{ "conversation:create", "{'title':7}", 0, "BAD_REQUEST" },
 	{ "conversation:create", "{'title':['a']}", 0, "BAD_REQUEST" },
 	{ "conversation:create", "{'title':'a\\u0000b'}", 0, "BAD_REQUEST" },
