@@ -257,6 +257,10 @@ static const struct {
 	  "'22222222-2222-4222-8222-22222222AAFF'",
 	  PARLANCE_CONVERSATION_JOIN,
 	  { "alice", "22222222-2222-4222-8222-22222222aaff", "(null)" } },
+	{ "join:conversation",
+	  "{'conversationId':'" CONV2 "','sinceSeq':null}",
+	  PARLANCE_CONVERSATION_JOIN,
+	  { "alice", CONV2, "(null)" } },
 	{ "conversation:create",
 	  "{'id':'" CONV2 "','title':'T','model':'m','systemPrompt':'S','metadata':{'a':[1, 2]},"
 	  "'more':1}",
@@ -314,7 +318,7 @@ static const struct {
 	  PARLANCE_MESSAGE_LIST,
 	  { "alice", CONV, "9223372036854775807", "0", "1" } },
 	{ "message:list",
-	  "'" CONV "'",
+	  "{" ID ",'before':null,'after':null,'limit':null}",
 	  PARLANCE_MESSAGE_LIST,
 	  { "alice", CONV, "(null)", "(null)", "50" } },
 };
