@@ -95,7 +95,7 @@ static struct session *begin_connect(void)
 static void test_not_now(void **state)
 {
 	static const char *const answers[] = {
-		"{'ok':false,'code':'INTERNAL'}",
+		"{'ok':false,'code':'INTERNAL','room':'" ALICE_ROOM "','seq':0,'streams':[]}",
 		"{'ok':true,'room':'x','seq':0,'streams':[]}",
 		"{'ok':true,'seq':0,'streams':[]}",
 		"{'ok':true,'room':'" ALICE_ROOM "','streams':[]}",
@@ -404,6 +404,9 @@ static void test_typing(void **state)
 	check_typing(b, "start");
 	type(a, "typing:stop");
 	check_typing(b, "stop");
+	type(a, "typing:stop");
+	advance(10000);
+	check_silent(b);
 	/* Who leaves does not type any more. */
 	type(a, "typing:start");
 	check_typing(b, "start");
