@@ -205,6 +205,26 @@ static void test_counts(void **state)
 	assert_int_equal(stats().rooms, 0);
 }
 
+/* Who leaves hears no more; to leave what one is not in does no harm. */
+static void test_leaving(void **state)
+{
+	struct session *a = connect_and_join("alice");
+	struct session *b = connect_and_join("bob");
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ask(b, 1, "leave:conversation", "'%s'", CONV);
+		check_event(b, "conversation:left", "{'conversationId':'%s'}", CONV);
+		check_ack(b, 1, "{'ok':true}");
+		next_event("message.updated", "{'n':%d}", i);
+		check_event(a, "message:updated", "{'n':%d}", i);
+		check_silent(b);
+	}
+	join(b);
+	next_event("message.updated", "{'n':3}");
+	check_event(b, "message:updated", "{'n':3}");
+}
+
 /* The six functions of the seed, as plugins have them. */
 
 static char told[256];
@@ -433,6 +453,7 @@ int main(void)
 		core_test(test_gone_before),
 		core_test(test_ready),
 		core_test(test_counts),
+		core_test(test_leaving),
 		core_test(test_functions),
 		core_test(test_aliases),
 		core_test(test_each_once),
