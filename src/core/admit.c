@@ -247,6 +247,10 @@ static void settle_recovery(struct admission *a)
 
 static void settle(struct admission *a)
 {
+	if (!admission_socket(a)) {
+		admission_free(&a);
+		return;
+	}
 	if (a->recovery) {
 		settle_recovery(a);
 		return;
