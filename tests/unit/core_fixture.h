@@ -33,6 +33,7 @@ static struct core *core;
 static struct core_config chat;
 static struct plugins *plugins;
 static char sids[SESSIONS_MAX][ID_TOKEN_LEN + 1]; /* of sessions */
+static unsigned int sockets_named;
 static int64_t session_seq;                         /* where session_open says a user's room is */
 static struct json_object *taken;                   /* the argument of what was last checked */
 
@@ -294,8 +295,10 @@ static inline const char *room_of_user(const char *user)
 static inline void answer_session(const char *user)
 {
 	check_param(PARLANCE_SESSION_OPEN, 0, user);
-	answer(PARLANCE_SESSION_OPEN, "{'ok':true,'room':'%s','seq':%" PRId64 ",'streams':[]}",
-	       room_of_user(user), session_seq);
+	answer(PARLANCE_SESSION_OPEN,
+	       "{'ok':true,'room':'%s','seq':%" PRId64 ",'epoch':'e1','socket':'socket-%015u',"
+	       "'recovered':false,'streams':[]}",
+	       room_of_user(user), session_seq, ++sockets_named);
 }
 
 /** The client was let in. */
@@ -390,13 +393,20 @@ static inline int setup(void **state)
 		.typing_repeat_ms = 2000,
 		.lease_beat_ms = 3000,
 		.heads_interval_ms = 10000,
+		.relay_interval_ms = 50,
+		.recovery_max_events = 100,
+		.drain_timeout_ms = 10000,
 		.shutdown_timeout_ms = 5000,
 	};
 	session_seq = 0;
 	conv_seq = 0;
 	plugins = fake_plugins_new(loop);
 	/* What is not this test's concern goes well by itself. */
-	plugins->canned[PARLANCE_INSTANCE_BEAT] = "{\"ok\":true}";
+	plugins->canned[PARLANCE_INSTANCE_BEAT] =
+	    "{\"ok\":true,\"epoch\":\"e1\",\"instances\":[],\"stops\":[]}";
+	plugins->canned[PARLANCE_PRESENCE_SYNC] = "{\"ok\":true}";
+	plugins->canned[PARLANCE_PRESENCE_ONLINE] = "{\"ok\":true,\"online\":[]}";
+	plugins->canned[PARLANCE_INSTANCE_SEND] = "{\"ok\":true}";
 	plugins->canned[PARLANCE_INSTANCE_REAP] = "{\"ok\":true,\"instances\":0,\"interrupted\":0}";
 	plugins->canned[PARLANCE_MAINTAIN] = "{\"ok\":true}";
 	plugins->canned[PARLANCE_FEED_HEADS] = "{\"ok\":true,\"rooms\":[]}";
