@@ -80,7 +80,8 @@ $function$;
 
 -- ---- generations ----
 
--- The messages of a prompt that ends with one: the way back by the parents, p_history of them.
+-- The messages of a prompt that ends with one: the way back by the parents, p_history of them, and no more
+-- than fit into 1 MiB beside it: others' messages wait in the same transaction until it is put together.
 CREATE FUNCTION parlance.prompt_messages(p_conversation uuid, p_message uuid, p_history integer)
 RETURNS text LANGUAGE plpgsql STABLE AS $function$
 DECLARE
@@ -90,8 +91,9 @@ BEGIN
 	-- Nearly always these are the conversation's last messages before it, each with its forerunner as
 	-- its parent. first: the way ends here.
 	SELECT string_agg(concat('{"role":"', s.role, '","content":', to_json(s.content), '}'), ',' ORDER BY s.ord)
+			FILTER (WHERE s.n = 1 OR s.bytes <= 1048576)
 		INTO v_messages
-		FROM (SELECT m.ord, m.role, m.content, m.id, m.parent,
+		FROM (SELECT m.ord, m.role, m.content, m.id, m.parent, sum(octet_length(m.content)) OVER w AS bytes,
 				m.status IN ('complete', 'stopped', 'interrupted') AND m.content <> '' AS told,
 				lead(m.id) OVER w AS before, row_number() OVER w AS n
 			FROM (SELECT * FROM parlance.message a WHERE a.conversation = p_conversation
@@ -103,19 +105,21 @@ BEGIN
 		RETURN v_messages;
 	END IF;
 	WITH RECURSIVE chain AS (
-		SELECT m.parent, m.role, m.content, 1 AS step, 1 AS taken, true AS told
+		SELECT m.parent, m.role, m.content, 1 AS step, 1 AS taken, true AS told,
+			octet_length(m.content)::bigint AS bytes
 		FROM parlance.message m WHERE m.id = p_message
 		UNION ALL
-		SELECT m.parent, m.role, m.content, c.step + 1, c.taken + told.told::integer, told.told
+		SELECT m.parent, m.role, m.content, c.step + 1, c.taken + told.told::integer, told.told,
+			c.bytes + CASE WHEN told.told THEN octet_length(m.content) ELSE 0 END
 		FROM chain c
 		JOIN parlance.message m ON m.id = c.parent AND m.conversation = p_conversation
 		CROSS JOIN LATERAL (SELECT m.status IN ('complete', 'stopped', 'interrupted')
 			AND m.content <> '' AS told) AS told
-		WHERE c.taken < v_history AND c.step < 2 * v_history + 100
+		WHERE c.taken < v_history AND c.step < 2 * v_history + 100 AND c.bytes <= 1048576
 	)
 	SELECT string_agg(concat('{"role":"', c.role, '","content":', to_json(c.content), '}'), ','
 			ORDER BY c.step DESC)
-		INTO v_messages FROM chain c WHERE c.told;
+		INTO v_messages FROM chain c WHERE c.told AND (c.step = 1 OR c.bytes <= 1048576);
 	RETURN v_messages;
 END
 $function$;
@@ -217,8 +221,9 @@ BEGIN
 		(SELECT array_agg(l.id) AS ids, array_agg(l.parent) AS parents,
 				bool_and(l.status IN ('complete', 'stopped', 'interrupted') AND l.content <> '') AS told,
 				string_agg(concat('{"role":"', l.role, '","content":', to_json(l.content), '},'), '')
-					AS messages
-			FROM (SELECT * FROM (SELECT m.ord, m.id, m.parent, m.status, m.role, m.content
+					FILTER (WHERE l.bytes + octet_length(p_content) <= 1048576) AS messages
+			FROM (SELECT * FROM (SELECT m.ord, m.id, m.parent, m.status, m.role, m.content,
+						sum(octet_length(m.content)) OVER (ORDER BY m.ord DESC) AS bytes
 					FROM parlance.message m WHERE m.conversation = p_conversation
 					ORDER BY m.ord DESC LIMIT (SELECT greatest(v_before, 1))) AS k ORDER BY k.ord) AS l) AS h;
 	IF p_client_id IS NULL THEN -- a call that is repeated because its answer was lost

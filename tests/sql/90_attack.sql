@@ -45,3 +45,16 @@ WITH RECURSIVE page AS (
 	SELECT parlance.conversation_list('dan', NULL, 200, false) AS r
 	UNION ALL SELECT parlance.conversation_list('dan', r->>'nextCursor', 200, false) FROM page WHERE r->>'nextCursor' IS NOT NULL)
 SELECT t.is(string_agg(json_array_length(r->'conversations')::text, ' ') || count(DISTINCT r->'conversations'->0->>'id'), '1 1 13', 'conversations come one by one') FROM page;
+
+-- A prompt is put together in everybody's transaction: it is bounded in bytes, too.
+SELECT t.is(t.code(t.create('eve', 2)), 'ok', 'create');
+INSERT INTO parlance.message (id, conversation, ord, role, content, parent)
+	SELECT t.u(100 + n), t.c(2), n, 'user', n || repeat('x', 299999), CASE WHEN n > 1 THEN t.u(99 + n) END FROM generate_series(1, 9) AS n;
+CREATE FUNCTION t.prompt(p_answer json) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(left(m->>'content', 1), ' ' ORDER BY o) FROM json_array_elements(p_answer->'prompt'->'messages') WITH ORDINALITY AS e (m, o) $$;
+SELECT t.is(t.prompt(t.send('eve', 2, 110, p_history => 50)), '7 8 9 q', 'the last messages that fit');
+SELECT t.is(t.code(t.finish(110)), 'ok', 'finish');
+SELECT t.is(t.prompt(t.send('eve', 2, 111, p_parent => t.u(105), p_history => 50)), '3 4 5 q', 'on a branch');
+SELECT t.is(t.code(t.finish(111)), 'ok', 'finish');
+UPDATE parlance.message SET content = repeat('y', 2000000) WHERE id = t.u(109);
+SELECT t.is(t.prompt(t.send('eve', 2, 112, p_parent => t.u(109), p_history => 50)), 'q', 'none that does not fit');
+SELECT t.is(t.code(t.finish(112)), 'ok', 'finish');
