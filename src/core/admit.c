@@ -320,11 +320,14 @@ static void on_session(void *arg, const struct storage_answer *answer)
 	arena_reset(&a->core->scratch);
 	if (!admission_socket(a))
 		admission_free(&a);
-	else if (storage_code(answer, "session_open") != CODE_NONE ||
-		 read_session(a, answer->json) != 0)
+	else if (storage_code(answer, "session_open") != CODE_NONE)
 		come_again(&a);
-	else
+	else if (read_session(a, answer->json) == 0)
 		settle(a);
+	else if (a->recovery) /* what it missed cannot be read: not the next time either */
+		give_up_recovery(a);
+	else
+		come_again(&a);
 }
 
 static void open_session(struct admission *a)

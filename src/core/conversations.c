@@ -328,7 +328,8 @@ static enum core_code read_wishes(struct core *core, struct slice object, struct
 	*why = "metadata";
 	if (v[3].len > c->max_metadata_bytes)
 		return CODE_TOO_LARGE;
-	if (v[3].len && json_kind(v[3]) != '{' && json_kind(v[3]) != 'n')
+	if (v[3].len &&
+	    ((json_kind(v[3]) != '{' && json_kind(v[3]) != 'n') || json_is_deep(v[3])))
 		return CODE_BAD_REQUEST;
 	if (v[3].len && json_kind(v[3]) == '{')
 		w->metadata = v[3];

@@ -154,6 +154,24 @@ static void go_on(struct feed_room *room, int64_t before, int64_t told)
 		retry_later(room->core);
 }
 
+/* It will not be readable another time either, and the room would never hear of anything again. One
+ * event at a time: how many there are is not known for sure. */
+static void skip_unreadable(struct feed_room *room)
+{
+	static struct log_rate rate = LOG_RATE(10, 10000);
+	uint32_t suppressed;
+
+	if (log_rate_allow(&rate, &suppressed))
+		log_err("feed",
+			LOG_FIELDS(LOG_STR("room", room->id), LOG_INT("known", room->known),
+				   LOG_UINT("suppressed", suppressed)),
+			"an event is left out (what the storage says is not JSON, or nested too "
+			"deep)");
+	room->known++;
+	generation_forget_finished(room);
+	wake(room);
+}
+
 static void on_replay(void *arg, const struct storage_answer *answer)
 {
 	struct replay *replay = arg;
@@ -163,19 +181,22 @@ static void on_replay(void *arg, const struct storage_answer *answer)
 	struct slice json = answer->json;
 	int64_t before;
 	size_t n = 0;
+	int rc;
 
 	arena_reset(&core->scratch);
 	if (!room || room->uid != replay->uid)
 		goto out;
 	room->replaying = false;
 	before = room->known;
-	if (storage_code(answer, "feed_replay") != CODE_NONE ||
-	    json_scan_array(field(core, json, "events"), &core->scratch, REPLAY_LIMIT_MAX, &events,
-			    &n) != 0) {
+	if (storage_code(answer, "feed_replay") != CODE_NONE) {
 		retry_later(core);
 		goto out;
 	}
 	room->refs++;
+	rc = json_scan_array(field(core, json, "events"), &core->scratch, REPLAY_LIMIT_MAX, &events,
+			     &n);
+	if (rc && rc != PARLANCE_ENOMEM)
+		skip_unreadable(room);
 	for (size_t i = 0; i < n; i++) {
 		int64_t seq = field_number(core, events[i], "s");
 

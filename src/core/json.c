@@ -7,6 +7,10 @@
 #include "base/err.h"
 #include "wire/json_scan.h"
 
+/* Of what a client has us keep. It comes back inside of other objects, which are read again: all
+ * together must stay below JSON_DEPTH_MAX. */
+#define DEPTH_MAX 32
+
 enum field field_string(struct core *core, struct slice value, size_t max, struct slice *out)
 {
 	*out = slice_of(NULL, 0);
@@ -56,6 +60,26 @@ enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out)
 		return FIELD_BAD;
 	*out = n;
 	return FIELD_OK;
+}
+
+bool json_is_deep(struct slice value)
+{
+	unsigned depth = 0;
+	bool text = false;
+
+	for (size_t i = 0; i < value.len; i++) {
+		char c = value.p[i];
+
+		if (c == '"')
+			text = !text;
+		else if (text && c == '\\')
+			i++;
+		else if (!text && (c == '{' || c == '[') && ++depth > DEPTH_MAX)
+			return true;
+		else if (!text && (c == '}' || c == ']'))
+			depth--;
+	}
+	return false;
 }
 
 void fields(struct core *core, struct slice object, const char *const *keys, size_t n,

@@ -288,7 +288,7 @@ static const char *read_sending(struct core *core, struct slice arg, struct send
 	}
 	*name = "options";
 	if (v[4].len && json_kind(v[4]) != 'n') {
-		if (json_kind(v[4]) != '{')
+		if (json_kind(v[4]) != '{' || json_is_deep(v[4]))
 			return "malformed";
 		if (v[4].len > c->max_metadata_bytes) {
 			*code = CODE_TOO_LARGE;

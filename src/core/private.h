@@ -394,6 +394,8 @@ enum field {
 enum field field_string(struct core *core, struct slice value, size_t max, struct slice *out);
 enum field field_uuid(struct core *core, struct slice value, struct slice *out);
 enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out);
+/** Whether containers are nested deeper in a valid value than we keep. */
+bool json_is_deep(struct slice value);
 /** The members of an object that was made by the storage; absent ones are empty. */
 void fields(struct core *core, struct slice object, const char *const *keys, size_t n,
 	    struct slice *values);

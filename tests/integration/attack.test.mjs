@@ -214,3 +214,53 @@ describe('requests under way', () => {
 		await again.ok('conversation:list');
 	});
 });
+
+describe('metadata', () => {
+	// So deep that a packet with it is still read.
+	const nested = (n) => (n ? { a: nested(n - 1) } : 1);
+
+	it('that is nested too deep is refused', async () => {
+		const tab = await chat.open(chat.user('eve'));
+		const id = await tab.create({ metadata: nested(32) });
+		await tab.join(id);
+		await tab.refused('BAD_REQUEST', 'conversation:create', { metadata: nested(33) });
+		for (const n of [33, 60])
+			await tab.refused('BAD_REQUEST', 'conversation:update', {
+				conversationId: id,
+				update: { metadata: nested(n) },
+			});
+		await tab.refused('BAD_REQUEST', 'message:send', {
+			conversationId: id,
+			content: 'x',
+			options: nested(33),
+		});
+		const text = { a: '[[['.repeat(20), b: '"\\"[[[['.repeat(20), c: [[], [], {}] };
+		await tab.ok('conversation:update', { conversationId: id, update: { metadata: text } });
+	});
+
+	it('that another program nested too deep keeps nobody from his events', async () => {
+		const victim = await chat.open(chat.user('victim'));
+		const eve = await chat.open(chat.user('eve'));
+		const id = await eve.create();
+		const deep = JSON.stringify(nested(200));
+		await chat.database.sql(
+			`UPDATE parlance.conversation SET metadata = '${deep}' WHERE id = '${id}'`,
+		);
+		await eve.ok('conversation:share', {
+			conversationId: id,
+			userId: victim.user,
+			role: 'viewer',
+		});
+		const own = await victim.create();
+		await victim.ok('conversation:update', { conversationId: own, update: { title: 'x' } });
+		await chat.open(victim.user);
+		const title = async () => {
+			await victim.ok('conversation:update', {
+				conversationId: own,
+				update: { title: `${Math.random()}` },
+			});
+			return victim.all('conversation:updated').length;
+		};
+		await until(title, 'events come', 30000);
+	});
+});

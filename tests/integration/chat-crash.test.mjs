@@ -16,8 +16,8 @@ describe('in the middle of an answer', () => {
 	let service;
 	let recorder;
 	const daemons = [];
-	const start = async () => {
-		const daemon = await Daemon.start({ database, service: recorder });
+	const start = async (set) => {
+		const daemon = await Daemon.start({ database, service: recorder, set });
 		daemons.push(daemon);
 		return daemon;
 	};
@@ -78,7 +78,7 @@ describe('in the middle of an answer', () => {
 	});
 
 	it('SIGTERM stores the text and ends with 0', async () => {
-		const daemon = await start();
+		const daemon = await start({ 'chat.drain_timeout_ms': 300 });
 		const { tab, id, ack, question } = await begin(daemon, 'mock-2000-5');
 		await daemon.stop();
 		const { status, content } = await stored(ack.assistantMessageId);
