@@ -232,7 +232,7 @@ export interface ConversationWish {
 	model?: string | null;
 	/** Instructions to the AI; null: none. */
 	systemPrompt?: string | null;
-	/** The metadata, whole; null: empty. */
+	/** The metadata, whole, at most 32 levels deep; null: empty. */
 	metadata?: Record<string, unknown> | null;
 	/** Whether it is put away. */
 	archived?: boolean;
@@ -372,7 +372,9 @@ export type ConversationCreateErrorCode =
 
 /** The argument of conversation:create. */
 export interface ConversationCreateArgument {
-	/** Its id; with one, sending it again gives the same conversation. */
+	/**
+	 * Its id, not of UUID version 8; with one, sending it again gives the same conversation.
+	 */
 	id?: Uuid;
 	/** The title. */
 	title?: string | null;
@@ -380,7 +382,7 @@ export interface ConversationCreateArgument {
 	model?: string | null;
 	/** Instructions to the AI. */
 	systemPrompt?: string | null;
-	/** Whatever the client keeps with it. */
+	/** Whatever the client keeps with it, at most 32 levels deep. */
 	metadata?: Record<string, unknown> | null;
 }
 
@@ -576,7 +578,7 @@ export interface JoinConversationAck extends Ok {
 	conversation: Conversation;
 	/** The seq of its last message; 0: it has none. */
 	lastSeq: number;
-	/** With sinceSeq: those after it, the oldest first, at most 200. */
+	/** With sinceSeq: those after it, the oldest first, at most 200, and about 1 MiB. */
 	messages?: Message[];
 	/** The answer that runs; message:snapshot and chunks follow. */
 	activeStream?: ActiveStream;
@@ -648,7 +650,7 @@ export interface MessageSendArgument {
 	parentId?: Uuid | null;
 	/** The model that is to answer; the conversation's by default. */
 	model?: string | null;
-	/** For the AI service, like temperature. */
+	/** For the AI service, like temperature; at most 32 levels deep. */
 	options?: Record<string, unknown> | null;
 	/** What happens while an answer runs; queue by default. */
 	onBusy?: OnBusy | null;
