@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Tabs: how they come in, which of them hears what under which name, who is typing, and that nothing
- * is left of those that go.
+ * Tabs: how they come in, which of them hears what under which name, who is typing, and that
+ * nothing is left of those that go.
  */
 #include "core_fixture.h"
 
@@ -286,7 +286,7 @@ static void test_functions(void **state)
 
 /* ---- who hears what ---- */
 
-/* The seed's name to the others, the past-tense name to all, and to nobody what he does not want. */
+/* The seed's name to the others, the past-tense name to all, to nobody what he does not want. */
 static void test_aliases(void **state)
 {
 	struct session *both = connect_user("alice");
