@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { assertForsaken, assertQuiet } from './lib/answers.mjs';
 import { Daemon, Database, Service, Tab } from './lib/chat.mjs';
 import { Recorder } from './lib/recorder.mjs';
-import { until } from './lib/util.mjs';
+import { each, until } from './lib/util.mjs';
 
 describe('in the middle of an answer', () => {
 	let database;
@@ -28,10 +28,12 @@ describe('in the middle of an answer', () => {
 		recorder = await Recorder.start(service);
 	});
 	after(async () => {
-		for (const daemon of daemons) await daemon.stop();
-		await recorder?.kill();
-		await service?.kill();
-		await database?.stop();
+		await each(
+			...daemons.map((daemon) => () => daemon.stop()),
+			() => recorder?.kill(),
+			() => service?.kill(),
+			() => database?.stop(),
+		);
 	});
 
 	let asked = 0;

@@ -17,7 +17,7 @@ import { io } from 'socket.io-client';
 import { validate, validateAck } from './contract.mjs';
 import { Program, programOf } from './program.mjs';
 import { Recorder } from './recorder.mjs';
-import { PATIENCE, event, within } from './util.mjs';
+import { PATIENCE, each, event, within } from './util.mjs';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -45,7 +45,11 @@ export class Database {
 		database.#folder = mkdtempSync(join(tmpdir(), 'parlance-pg-'));
 		database.settings = settings;
 		await database.up();
-		if (migrate) await database.migrate();
+		if (migrate)
+			await database.migrate().catch(async (error) => {
+				await database.stop();
+				throw error;
+			});
 		return database;
 	}
 
@@ -319,11 +323,13 @@ export function chatFor({ before, after }, { service = true, record = false, set
 		});
 	});
 	after(async () => {
-		for (const tab of chat.tabs) await tab.close();
-		await chat.daemon?.stop();
-		await chat.recorder?.kill();
-		await chat.service?.kill();
-		await chat.database?.stop();
+		await each(
+			...chat.tabs.map((tab) => () => tab.close()),
+			() => chat.daemon?.stop(),
+			() => chat.recorder?.kill(),
+			() => chat.service?.kill(),
+			() => chat.database?.stop(),
+		);
 	});
 	// Users are new for each case, so that cases do not hear each other.
 	chat.user = (name) => `${name}-${randomUUID().slice(0, 8)}`;

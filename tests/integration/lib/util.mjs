@@ -33,6 +33,14 @@ export async function until(probe, what, ms = PATIENCE) {
 	}
 }
 
+// Does each of these though one before it failed, so that a hook leaves nothing behind that would keep
+// the file from its end.
+export async function each(...steps) {
+	const outcomes = [];
+	for (const step of steps) outcomes.push(...(await Promise.allSettled([step()])));
+	for (const { reason } of outcomes) if (reason) throw reason;
+}
+
 // The arguments of the next `event` of an emitter.
 export function event(emitter, name, ms = PATIENCE) {
 	let listener;
