@@ -64,6 +64,16 @@ const WISHES = {
 	systemPrompt: [...all(BAD, NO_TEXT), ...all('TOO_LARGE', [long(LIMITS.metadata + 1)])],
 	metadata: [...all(BAD, NO_OBJECT), ...all('TOO_LARGE', [{ a: long(LIMITS.metadata) }])],
 };
+const PRESENCE = {
+	argument: [undefined, null, {}, ...NO_OBJECT],
+	fields: {
+		userIds: all(BAD, [
+			...[undefined, null, 7, true, 'x', {}, [7], [null], [['x']], [{}], [NUL], [long(256)]],
+			Array.from({ length: 1001 }, () => 'x'),
+		]),
+		conversationId: [...all(BAD, [null, ...NO_ID, '', 'x', NUL]), ['NOT_FOUND', randomUUID()]],
+	},
+};
 const EVENTS = {
 	'conversation:create': { argument: NO_OBJECT, fields: { id: UUID_FIELD, ...WISHES } },
 	'conversation:update': {
@@ -137,6 +147,8 @@ const EVENTS = {
 	'message:stop': { conversation: true, bare: true, fields: { streamId: UUID_FIELD } },
 	'typing:start': { conversation: true, bare: true },
 	'typing:stop': { conversation: true, bare: true },
+	'presence:get': PRESENCE,
+	'presence:subscribe': PRESENCE,
 	ping: {},
 };
 

@@ -22,6 +22,7 @@ const chat = chatFor(
 	},
 );
 
+const DEPTH = 32; // of metadata and options
 const long = (n) => 'x'.repeat(n);
 const nested = (depth) => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
 const fixed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
@@ -90,7 +91,7 @@ describe('what is odd but right', { concurrency: 4 }, () => {
 
 	it('metadata and options may have anything that JSON has', async () => {
 		const { id, sender } = await cast(chat);
-		for (const value of ['a\0b', '\ud800', nested(60), 1e300, -0.1, { '': { '\0': null } }]) {
+		for (const value of ['a\0b', '\ud800', nested(DEPTH - 1), 1e300, -0.1, { '': { '\0': null } }]) {
 			const { conversation } = await sender.ok('conversation:create', {
 				metadata: { value },
 			});
@@ -100,7 +101,22 @@ describe('what is odd but right', { concurrency: 4 }, () => {
 		}
 	});
 
-	it('what is nested too deep ends the connection, and nothing else', async () => {
+	it('metadata and options that are nested deeper than they may be are refused', async () => {
+		const { id, sender } = await cast(chat);
+		const deep = { value: nested(DEPTH) };
+		await sender.refused('BAD_REQUEST', 'conversation:create', { metadata: deep });
+		await sender.refused('BAD_REQUEST', 'conversation:update', {
+			conversationId: id,
+			update: { metadata: deep },
+		});
+		await sender.refused('BAD_REQUEST', 'message:send', {
+			conversationId: id,
+			content: 'x',
+			options: deep,
+		});
+	});
+
+	it('an event that is nested too deep ends the connection, and nothing else', async () => {
 		const { owner, sender, outside } = await cast(chat);
 		const gone = event(sender.socket, 'disconnect');
 		sender.emit('conversation:create', { metadata: { value: nested(100) } });
