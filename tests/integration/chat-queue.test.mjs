@@ -234,9 +234,9 @@ describe('onBusy', { concurrency: 4 }, () => {
 			['stopped', 'stop', 'stop', 'stop'],
 		);
 		assert.notEqual(ends[0][1].assistantMessage.content, '', 'its text is kept');
+		for (const [i, { ack }] of turns.entries()) await assertCast(tabs, ack, ends[i]);
 		assert.deepEqual(order(sender, 'ai:typing:start', turns), [0, 1, 2, 3]);
 		assert.deepEqual(order(friend, 'message:complete', turns), [0, 1, 2, 3]);
-		for (const [i, { ack }] of turns.entries()) await assertCast(tabs, ack, ends[i]);
 		await assertQuiet(chat.database, id);
 	});
 
