@@ -6,7 +6,8 @@
  *
  *   ["w", message, bytes]                 want: I have so many bytes, send what follows
  *   ["u", message]                        nobody here watches any more
- *   ["c", message, offset, total, text]   a piece; total: bytes that there are now
+ *   ["c", message, offset, total, text]   a piece; total: bytes that there are now. Without text:
+ *                                         nothing is new to whom wanted
  *
  * An instance hears by the feed that an answer began in a room that it follows, or by a join that
  * one runs, and asks everybody; the owner sends, tick by tick, and the others know it from then
@@ -27,6 +28,7 @@
 #define RENEW_MS 5000
 #define EXPIRE_MS 16000
 #define ASK_AGAIN_MS 1000 /* while nothing comes; more each time, up to RENEW_MS */
+#define ASK_MAX 16        /* times: a minute. Who has it answers, and the end comes sooner */
 #define HOLE_MS 200       /* between two requests to fill holes */
 
 /* ---- the owner ---- */
@@ -163,6 +165,8 @@ void relay_on_want(struct core *core, int64_t from, const struct slice *args, si
 	v->expires_ms = loop_now_ms(core->loop) + EXPIRE_MS;
 	if (v->sent && (g->out.text.data[v->sent] & 0xc0) == 0x80)
 		v->sent = 0; /* no place of ours */
+	if (v->sent == g->out.text.len)
+		send_piece(g, v); /* so that it knows where the answer is made, and that it is */
 	relay_schedule(g);
 }
 
@@ -207,17 +211,11 @@ static void ask(struct relay *r, uint64_t again_ms)
 	/* Its owner may be another one now, or have forgotten it. */
 	if (r->asked > 1)
 		r->owner = 0;
-	r->asked++;
+	/* While the feed is down an answer would not be heard. */
+	if (!r->asked || r->core->feed_up)
+		r->asked++;
 	tell_owner(r, true);
 	loop_timer_start(r->core->loop, &r->timer, again_ms, on_ask);
-}
-
-static void on_ask(struct timer *timer)
-{
-	struct relay *r = CONTAINER_OF(timer, struct relay, timer);
-	uint64_t wait = (uint64_t)ASK_AGAIN_MS * (r->asked + 1);
-
-	ask(r, wait < RENEW_MS ? wait : RENEW_MS);
 }
 
 static void relay_free(struct relay *r)
@@ -227,6 +225,17 @@ static void relay_free(struct relay *r)
 		map_del(r->core->relays, r->out.message, ID_UUID_LEN);
 	stream_fini(&r->out);
 	free(r);
+}
+
+static void on_ask(struct timer *timer)
+{
+	struct relay *r = CONTAINER_OF(timer, struct relay, timer);
+	uint64_t wait = (uint64_t)ASK_AGAIN_MS * (r->asked + 1);
+
+	if (r->asked < ASK_MAX)
+		ask(r, wait < RENEW_MS ? wait : RENEW_MS);
+	else
+		relay_free(r);
 }
 
 static void relay_new(struct feed_room *room, struct slice message, struct slice id,
@@ -277,6 +286,13 @@ void relay_join(struct feed_room *room, struct member *m, struct slice active)
 		relay_new(room, message, id, client_id, false);
 }
 
+static bool append_from(struct relay *r, size_t skip, struct slice text)
+{
+	text.p += skip;
+	text.len -= skip;
+	return (text.p[0] & 0xc0) != 0x80 && stream_append(&r->out, text);
+}
+
 void relay_on_chunk(struct core *core, int64_t from, const struct slice *args, size_t n)
 {
 	struct relay *r;
@@ -302,18 +318,18 @@ void relay_on_chunk(struct core *core, int64_t from, const struct slice *args, s
 		ask(r, HOLE_MS);
 		return;
 	}
-	if (have - (size_t)offset >= text.len)
-		return;
-	text.p += have - (size_t)offset;
-	text.len -= have - (size_t)offset;
-	if ((text.p[0] & 0xc0) == 0x80 || !stream_append(&r->out, text)) {
+	if (text.len && have - (size_t)offset >= text.len)
+		return; /* a repeat, which says nothing of what was asked for */
+	if (text.len && !append_from(r, have - (size_t)offset, text)) {
 		log_warn("chat", LOG_FIELDS(LOG_STR("message", r->out.message)),
 			 "an answer of another instance cannot be followed");
 		relay_free(r);
 		return;
 	}
+	/* Not with each piece: the want is to be renewed while they come. */
+	if (r->asked)
+		loop_timer_start(core->loop, &r->timer, RENEW_MS, on_ask);
 	r->asked = 0;
-	loop_timer_start(core->loop, &r->timer, RENEW_MS, on_ask);
 	if (!r->caught_up && r->out.text.len >= (uint64_t)total) {
 		r->caught_up = true;
 		stream_snapshot_all(&r->out);
