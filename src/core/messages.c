@@ -203,13 +203,13 @@ static void send_now(struct request *r, struct slice ack)
 		request_fail(&r, CODE_UNAVAILABLE, NULL);
 }
 
-/* It was not in the room, where another answer may run. */
+/* It was not in the room, where another answer may run, here or elsewhere. */
 static void join_and_send(struct request *r, struct slice ack)
 {
 	struct member *m = request_member(r);
 
 	if (m)
-		stream_snapshot(r->room, m);
+		relay_join(r->room, m, field(r->core, ack, "activeStream"));
 	send_now(r, ack);
 }
 
