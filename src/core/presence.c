@@ -29,10 +29,15 @@ static void sync_in(struct core *core, uint64_t delay_ms)
 		loop_timer_start(core->loop, &core->presence_timer, delay_ms, on_sync_timer);
 }
 
-void presence_touch(struct member *m)
+static void set_dirty(struct member *m)
 {
 	if (!list_linked(&m->in_dirty))
 		list_push_back(&m->core->presence_dirty, &m->in_dirty);
+}
+
+void presence_touch(struct member *m)
+{
+	set_dirty(m);
 	sync_in(m->core, SYNC_MS);
 }
 
@@ -60,27 +65,101 @@ void presence_gone(struct member *m)
 	sync_in(m->core, SYNC_MS);
 }
 
-void presence_restart(struct core *core)
+static void set_all_dirty(struct core *core)
 {
 	struct member *m;
 	size_t pos = 0;
 
 	while ((m = map_next(core->members, &pos)))
-		presence_touch(m);
+		set_dirty(m);
+}
+
+static void sync_later(struct core *core, uint64_t delay_ms)
+{
+	if (!list_empty(&core->presence_dirty) || core->presence_gone.len ||
+	    core->presence_changed.len)
+		sync_in(core, delay_ms);
+}
+
+void presence_restart(struct core *core)
+{
+	set_all_dirty(core);
+	sync_later(core, SYNC_MS);
+}
+
+/* What a request tells, to be told again should it fail. */
+struct syncing {
+	struct core *core;
+	struct strbuf gone; /* arrays of SQL */
+	struct strbuf changed;
+};
+
+static void syncing_free(struct syncing **sp)
+{
+	struct syncing *s = *sp;
+
+	*sp = NULL;
+	strbuf_fini(&s->gone);
+	strbuf_fini(&s->changed);
+	free(s);
+}
+
+/* Takes over what there is to be told. NULL: out of memory. */
+static struct syncing *syncing_new(struct core *core)
+{
+	struct syncing *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->core = core;
+	s->gone = core->presence_gone;
+	s->changed = core->presence_changed;
+	strbuf_init(&core->presence_gone, SIZE_MAX / 2);
+	strbuf_init(&core->presence_changed, SIZE_MAX / 2);
+	strbuf_append_str(&s->gone, s->gone.len ? "}" : "{}");
+	strbuf_append_str(&s->changed, s->changed.len ? "}" : "{}");
+	return s;
+}
+
+/* Puts an array back in front of what came since. What is lost for lack of memory is lost. */
+static void put_back(struct strbuf *since, const struct strbuf *array)
+{
+	struct strbuf all;
+
+	if (array->len <= strlen("{}") || !strbuf_ok(array))
+		return;
+	strbuf_init(&all, SIZE_MAX / 2);
+	strbuf_append(&all, array->data, array->len - 1);
+	if (since->len) {
+		strbuf_append_char(&all, ',');
+		strbuf_append(&all, since->data + 1, since->len - 1);
+	}
+	strbuf_fini(since);
+	*since = all;
+}
+
+/* It says how things are, so once more does no harm. */
+static void sync_failed(struct core *core, const struct syncing *s)
+{
+	put_back(&core->presence_gone, &s->gone);
+	put_back(&core->presence_changed, &s->changed);
+	set_all_dirty(core);
 }
 
 static void on_synced(void *arg, const struct storage_answer *answer)
 {
-	struct core *core = arg;
+	struct syncing *s = arg;
+	struct core *core = s->core;
 	bool done = storage_code(answer, "presence_sync") == CODE_NONE;
 
 	arena_reset(&core->scratch);
 	core->presence_under_way = false;
+	/* Or we are not registered any more, which the next beat finds out. */
+	done = done && slice_is(field(core, answer->json, "ok"), "true");
 	if (!done)
-		presence_restart(core); /* it says how things are, so once more does no harm */
-	if (!list_empty(&core->presence_dirty) || core->presence_gone.len ||
-	    core->presence_changed.len)
-		sync_in(core, done ? SYNC_MS : RETRY_MS);
+		sync_failed(core, s);
+	syncing_free(&s);
+	sync_later(core, done ? SYNC_MS : RETRY_MS);
 }
 
 /* The conversations that it has open: an array of SQL. */
@@ -104,14 +183,15 @@ static void append_rooms(struct strbuf *array, struct member *m)
 
 static void sync(struct core *core)
 {
-	struct strbuf arrays[5];
+	struct syncing *s = syncing_new(core);
+	struct strbuf arrays[3];
 	struct slice params[6];
 	char instance[24];
-	bool ok = true;
+	bool ok = s && strbuf_ok(&s->gone) && strbuf_ok(&s->changed);
 
 	(void)snprintf(instance, sizeof(instance), "%" PRId64, core->instance);
 	params[0] = slice_str(instance);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < ARRAY_LEN(arrays); i++)
 		strbuf_init(&arrays[i], SIZE_MAX / 2);
 	for (size_t n = 0; n < SYNC_MAX && !list_empty(&core->presence_dirty); n++) {
 		struct list *node = list_pop_front(&core->presence_dirty);
@@ -121,21 +201,30 @@ static void sync(struct core *core)
 		append_name(&arrays[1], user_id(m->user));
 		append_rooms(&arrays[2], m);
 	}
-	/* Whose name is lost for lack of memory is told of with the next change. */
-	arrays[3] = core->presence_gone;
-	arrays[4] = core->presence_changed;
-	strbuf_init(&core->presence_gone, SIZE_MAX / 2);
-	strbuf_init(&core->presence_changed, SIZE_MAX / 2);
 	for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
 		strbuf_append_str(&arrays[i], arrays[i].len ? "}" : "{}");
 		ok = ok && strbuf_ok(&arrays[i]);
 		params[i + 1] = slice_of(arrays[i].data, arrays[i].len);
 	}
-	core->presence_under_way =
-	    ok && storage_call(core->plugins, PARLANCE_PRESENCE_SYNC, params, ARRAY_LEN(params),
-			       core->config->storage_timeout_ms, on_synced, core) == 0;
+	if (ok) {
+		params[4] = slice_of(s->gone.data, s->gone.len);
+		params[5] = slice_of(s->changed.data, s->changed.len);
+		core->presence_under_way =
+		    storage_call(core->plugins, PARLANCE_PRESENCE_SYNC, params,
+				 ARRAY_LEN(params), core->config->storage_timeout_ms, on_synced,
+				 s) == 0;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(arrays); i++)
 		strbuf_fini(&arrays[i]);
+	if (core->presence_under_way)
+		return;
+	if (s) {
+		sync_failed(core, s);
+		syncing_free(&s);
+	} else {
+		set_all_dirty(core);
+	}
+	sync_later(core, RETRY_MS);
 }
 
 static void on_sync_timer(struct timer *timer)
