@@ -258,8 +258,25 @@ void recovery_params(const struct recovery *r, struct strbuf *rooms, struct strb
 	strbuf_append_char(seqs, '}');
 }
 
+/* An answer began or ended after the storage was asked what runs. */
+static void follow_answer(struct core *core, struct recovery_room *r, struct slice event)
+{
+	struct slice type = field_text(core, event, "t");
+	struct slice body = field(core, event, "b");
+
+	if (slice_is(type, "message.started")) {
+		/* The tail may move. */
+		r->active.p = arena_strndup(&core->scratch, body.p, body.len);
+		r->active.len = r->active.p ? body.len : 0;
+	} else if (slice_is(type, "message.finished") && r->active.len &&
+		   slice_eq(field_text(core, body, "streamId"),
+			    field_text(core, r->active, "streamId"))) {
+		r->active = slice_of(NULL, 0);
+	}
+}
+
 /* The seq up to which the storage's answer and the tail have all events after the client's. */
-static int64_t covered(struct core *core, const struct recovery_room *r, int64_t head)
+static int64_t covered(struct core *core, struct recovery_room *r, int64_t head)
 {
 	struct strbuf list;
 	struct slice *events;
@@ -273,9 +290,12 @@ static int64_t covered(struct core *core, const struct recovery_room *r, int64_t
 	strbuf_append_char(&list, ']');
 	if (strbuf_ok(&list) && json_scan_array(slice_of(list.data, list.len), &core->scratch,
 						EVENTS_MAX, &events, &n) == 0)
-		for (size_t i = 0; i < n; i++)
-			if (field_number(core, events[i], "s") == head + 1)
-				head++;
+		for (size_t i = 0; i < n; i++) {
+			if (field_number(core, events[i], "s") != head + 1)
+				continue;
+			head++;
+			follow_answer(core, r, events[i]);
+		}
 	strbuf_fini(&list);
 	return head;
 }

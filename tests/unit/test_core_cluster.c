@@ -49,9 +49,110 @@ static void test_presence_is_told_again(void **state)
 	check_not_called(PARLANCE_PRESENCE_SYNC);
 }
 
+/* ---- clients that come back ---- */
+
+#define PID "pidpidpidpidpidpidpid1"
+#define TAG "ERERERERQRGBEREREREREQ"  /* CONV */
+#define TAG2 "IiIiIiIiQiKCIiIiIiIiIg" /* CONV2 */
+#define STARTED "{'conversationId':'%s','assistantMessageId':'%s','streamId':'%s'}"
+#define ANSWER "33333333-3333-4333-8333-333333333333"
+#define STREAM "44444444-4444-4444-8444-444444444444"
+
+/* A client that stood there in its rooms, while the storage is asked what it missed. */
+static struct session *come_back(const char *user, const char *offset)
+{
+	struct session *c = open_session();
+
+	chat.recovery_window_s = 60;
+	fake_session_text(c, json("0{'token':'t','pid':'%s','offset':'%s'}", PID, offset));
+	fake_verification_accept(fake_verification_find(plugins), user, 0);
+	check_param(PARLANCE_SESSION_OPEN, 1, PID);
+	return c;
+}
+
+static void check_back(struct session *c)
+{
+	struct fake_message *m = fake_session_take(c); /* CONNECT */
+
+	assert_non_null(m);
+	fake_message_free(&m);
+	check_event(c, "session:ready", "{'recovered':true}");
+}
+
+/* What runs is asked before the events that follow are known. */
+static void test_recovery_hears_what_ended(void **state)
+{
+	struct session *other = connect_and_join("bob");
+	struct session *c;
+
+	(void)state;
+	next_event("message.started", STARTED, CONV, ANSWER, STREAM);
+	c = come_back("alice", "e1.0." TAG "~0");
+	next_event("message.finished",
+		   "{'assistantMessage':{'id':'%s','status':'complete','content':''},"
+		   "'streamId':'%s'}",
+		   ANSWER, STREAM);
+	forget(other);
+	plugins->canned[PARLANCE_INSTANCE_SEND] = NULL;
+	answer(PARLANCE_SESSION_OPEN,
+	       "{'ok':true,'room':'%s','seq':0,'epoch':'e1','socket':'socket-of-alice-000001',"
+	       "'recovered':true,'rooms':[{'id':'%s','role':'','seq':0,'events':[]},"
+	       "{'id':'%s','role':'owner','seq':1,'events':[%s],'activeStream':" STARTED "}],"
+	       "'streams':[]}",
+	       ALICE_ROOM, ALICE_ROOM, CONV,
+	       event_of(NULL, CONV, 1, "message.started", json(STARTED, CONV, ANSWER, STREAM)),
+	       CONV, ANSWER, STREAM);
+	check_back(c);
+	check_event(c, "ai:typing:start", "{'streamId':'%s'}", STREAM);
+	check_event(c, "ai:typing:stop", "{'streamId':'%s'}", STREAM);
+	check_event(c, "message:complete", "{'streamId':'%s'}", STREAM);
+	/* Nobody is asked for it. */
+	advance(10000);
+	check_not_called(PARLANCE_INSTANCE_SEND);
+}
+
+/* While another room is waited for. */
+static void test_recovery_hears_what_began(void **state)
+{
+	struct session *other = connect_user("bob");
+	struct session *c;
+
+	(void)state;
+	ask(other, 900, "join:conversation", "'%s'", CONV2);
+	answer(PARLANCE_CONVERSATION_JOIN,
+	       "{'ok':true,'role':'owner','seq':0,'ack':{'ok':true,'conversation':{'id':'%s'}}}",
+	       CONV2);
+	c = come_back("alice", "e1.0." TAG "~0." TAG2 "~0");
+	answer(PARLANCE_SESSION_OPEN,
+	       "{'ok':true,'room':'%s','seq':0,'epoch':'e1','socket':'socket-of-alice-000001',"
+	       "'recovered':true,'rooms':[{'id':'%s','role':'','seq':0,'events':[]},"
+	       "{'id':'%s','role':'owner','seq':0,'events':[]},"
+	       "{'id':'%s','role':'owner','seq':1,'events':[%s]}],'streams':[]}",
+	       ALICE_ROOM, ALICE_ROOM, CONV, CONV2,
+	       event_of(NULL, CONV2, 1, "published", "{'event':'app:x','data':{}}"));
+	call_of(PARLANCE_FEED_REPLAY);
+	next_event("message.started", STARTED, CONV, ANSWER, STREAM);
+	plugins->canned[PARLANCE_INSTANCE_SEND] = NULL;
+	answer(PARLANCE_FEED_REPLAY, "{'ok':true,'head':1,'pruned':false,'events':[%s]}",
+	       event_of(NULL, CONV2, 1, "published", "{'event':'app:x','data':{}}"));
+	check_back(c);
+	check_event(c, "ai:typing:start", "{'streamId':'%s'}", STREAM);
+	assert_non_null(strstr(param(PARLANCE_INSTANCE_SEND, 1),
+			       "[\\\"w\\\",\\\"" ANSWER "\\\",0]"));
+	answer(PARLANCE_INSTANCE_SEND, NOTHING);
+	plugins->canned[PARLANCE_INSTANCE_SEND] = "{\"ok\":true}";
+	check_event(c, "app:x", "{}");
+	/* A piece shows it. */
+	fake_storage_message(plugins,
+			     json("{'f':8,'m':[['c','%s',0,5,'Hello']]}", ANSWER));
+	check_event(c, "message:snapshot", "{'content':'Hello'}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		core_test(test_recovery_hears_what_ended),
+		core_test(test_recovery_hears_what_began),
 		core_test(test_presence_is_told_again),
 	};
 
