@@ -178,6 +178,10 @@ static void enter(struct admission *a)
 		admission_free(&a);
 		return;
 	}
+	if (core->draining) { /* since it came: the others have been told to go */
+		come_again(&a);
+		return;
+	}
 	fields(core, slice_str(a->answer), keys, ARRAY_LEN(keys), v);
 	if (field_string(core, v[0], ID_TOKEN_LEN, &sid) != FIELD_OK || sid.len != ID_TOKEN_LEN) {
 		come_again(&a);

@@ -148,9 +148,37 @@ static void test_recovery_hears_what_began(void **state)
 	check_event(c, "message:snapshot", "{'content':'Hello'}");
 }
 
+/* ---- draining ---- */
+
+static void on_drained(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Who is on his way in when the others are let go is let go as well. */
+static void test_drain_while_coming_in(void **state)
+{
+	struct session *here = connect_user("alice");
+	struct session *coming = open_session();
+	bool done = false;
+
+	(void)state;
+	fake_session_text(coming, "0{\"token\":\"t\"}");
+	fake_verification_accept(fake_verification_find(plugins), "bob", 0);
+	core_drain(core, on_drained, &done);
+	check_event(here, "server:draining", "{'reason':'restart'}");
+	advance(1);
+	check_closed(here, SESSION_FORCED_CLOSE);
+	assert_true(done);
+	answer_session("bob");
+	check_closed(coming, SESSION_FORCED_CLOSE);
+	check_silent(coming);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		core_test(test_drain_while_coming_in),
 		core_test(test_recovery_hears_what_ended),
 		core_test(test_recovery_hears_what_began),
 		core_test(test_presence_is_told_again),
