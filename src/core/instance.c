@@ -173,12 +173,16 @@ static void on_beaten(void *arg, const struct storage_answer *answer)
 	struct slice v[ARRAY_LEN(keys)];
 	struct slice epoch;
 
+	bool ours = core->beating == core->instance;
+
 	arena_reset(&core->scratch);
-	core->beating = false;
-	if (core->beat_again && core->instance) {
+	core->beating = 0;
+	if (core->beat_again) {
 		core->beat_again = false;
 		instance_beat(core);
 	}
+	if (!ours)
+		return; /* of a number that we had */
 	/* Not told is not lost: the next beat will know. */
 	if (storage_code(answer, "instance_beat") != CODE_NONE) {
 		core->beating_since_ms = 0;
@@ -213,8 +217,9 @@ void instance_beat(struct core *core)
 	}
 	params[0] = instance_text(core, text);
 	params[1] = slice_str(map_count(core->watched) ? "true" : "false");
-	core->beating = storage_call(core->plugins, PARLANCE_INSTANCE_BEAT, params, 2,
-				     core->config->storage_timeout_ms, on_beaten, core) == 0;
+	if (storage_call(core->plugins, PARLANCE_INSTANCE_BEAT, params, 2,
+			 core->config->storage_timeout_ms, on_beaten, core) == 0)
+		core->beating = core->instance;
 }
 
 static void on_beat_timer(struct timer *timer)

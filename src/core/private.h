@@ -117,7 +117,7 @@ struct core {
 	int64_t instance; /* this process's number in the database; 0: not registered */
 	bool registering;
 	bool reaping;
-	bool beating;              /* a beat is under way */
+	int64_t beating;           /* the number whose beat is under way; 0: none */
 	bool beat_again;           /* another one is wanted behind it */
 	uint64_t beating_since_ms; /* since when all beats were answered; 0: the last one was not */
 	struct timer beat_timer;

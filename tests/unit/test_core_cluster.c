@@ -148,6 +148,30 @@ static void test_recovery_hears_what_began(void **state)
 	check_event(c, "message:snapshot", "{'content':'Hello'}");
 }
 
+/* ---- its number ---- */
+
+/* What is said of a number that it had says nothing of the one that it has. */
+static void test_beat_of_old_number(void **state)
+{
+	(void)state;
+	plugins->canned[PARLANCE_INSTANCE_BEAT] = NULL;
+	advance(3000);
+	call_of(PARLANCE_INSTANCE_BEAT);
+	fake_storage_message(plugins, "{\"f\":0,\"m\":[[\"b\"]]}");
+	answer(PARLANCE_INSTANCE_BEAT, "{'ok':false}");
+	check_param(PARLANCE_INSTANCE_BEAT, 0, "7"); /* another was wanted meanwhile */
+	answer(PARLANCE_INSTANCE_REGISTER, "{'ok':true,'id':8}");
+	assert_int_equal(plugins->instance, 8);
+	answer(PARLANCE_INSTANCE_BEAT, "{'ok':false}");
+	assert_int_equal(plugins->instance, 8);
+	/* The new number's are heard. */
+	advance(3000);
+	check_param(PARLANCE_INSTANCE_BEAT, 0, "8");
+	answer(PARLANCE_INSTANCE_BEAT, "{'ok':false}");
+	answer(PARLANCE_INSTANCE_REGISTER, "{'ok':true,'id':9}");
+	assert_int_equal(plugins->instance, 9);
+}
+
 /* ---- draining ---- */
 
 static void on_drained(void *arg)
@@ -178,6 +202,7 @@ static void test_drain_while_coming_in(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		core_test(test_beat_of_old_number),
 		core_test(test_drain_while_coming_in),
 		core_test(test_recovery_hears_what_ended),
 		core_test(test_recovery_hears_what_began),
