@@ -31,12 +31,13 @@ INSERT INTO parlance.cluster (secret) VALUES (encode(sha256(convert_to(concat(ge
 	gen_random_uuid(), gen_random_uuid()), 'UTF8')), 'hex'));
 
 -- Names this history of this database: a seq of another one says nothing. It changes with a restored
--- backup and with a standby that takes over, which may lack what was told before.
+-- backup and with a standby that takes over, which may lack what was told before. The timeline is that of
+-- what is being written: pg_control_checkpoint() has the old one until the first checkpoint, minutes later.
 CREATE FUNCTION parlance.epoch() RETURNS text
 LANGUAGE sql STABLE AS $function$
-	SELECT left(encode(sha256(convert_to(concat(s.system_identifier, '.', c.timeline_id, '.', d.oid),
-			'UTF8')), 'hex'), 8)
-		FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
+	SELECT left(encode(sha256(convert_to(concat(s.system_identifier, '.', CASE WHEN NOT pg_is_in_recovery()
+			THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END, '.', d.oid), 'UTF8')), 'hex'), 8)
+		FROM pg_control_system() s, pg_database d
 		WHERE d.datname = current_database()
 $function$;
 
