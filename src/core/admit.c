@@ -213,8 +213,11 @@ static void settle(struct admission *a);
 static void on_position(struct room_waiter *w)
 {
 	struct admission *a = CONTAINER_OF(w, struct admission, waiter);
+	struct slice epoch = field_text(a->core, slice_str(a->answer), "epoch");
 
-	if (a->recovery)
+	if (!slice_is(epoch, a->core->epoch))
+		come_again(&a); /* it waited for a position of another history */
+	else if (a->recovery)
 		settle(a);
 	else
 		enter(a);

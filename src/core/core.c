@@ -271,7 +271,7 @@ void core_free(struct core **corep)
 	if (core->relays)
 		relay_free_all(core);
 	if (core->rooms)
-		feed_free_waiters(core);
+		feed_end_waiters(core);
 	storage_listen(core->plugins, NULL, NULL);
 	plugins_set_chat(core->plugins, NULL, NULL);
 	map_free(&core->users);

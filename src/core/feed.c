@@ -396,7 +396,7 @@ void feed_stop(struct core *core)
 	timer_stop(&core->replay_timer);
 }
 
-void feed_free_waiters(struct core *core)
+void feed_end_waiters(struct core *core)
 {
 	struct feed_room *room;
 	size_t pos = 0;
@@ -411,4 +411,34 @@ void feed_free_waiters(struct core *core)
 		w->fn(w);
 		pos = 0; /* the room may have gone with it */
 	}
+}
+
+/* Users' rooms wait for no other. */
+static void let_users_go_on(struct core *core)
+{
+	struct feed_room *room;
+	size_t pos = 0;
+
+	while ((room = map_next(core->rooms, &pos))) {
+		if (!room->ahead)
+			continue;
+		list_remove(&room->in_behind);
+		feed_room_put(&room->ahead);
+		pos = 0; /* it may have gone */
+	}
+}
+
+void feed_forget(struct core *core)
+{
+	struct feed_room *room;
+	size_t pos = 0;
+
+	let_users_go_on(core);
+	while ((room = map_next(core->rooms, &pos))) {
+		room->uid = ++core->next_uid; /* answers under way are not for it */
+		room->state = ROOM_NEW;
+		room->replaying = false;
+		room->known = room->seen = room->released = room->roles_seq = 0;
+	}
+	feed_end_waiters(core);
 }

@@ -120,6 +120,7 @@ void instance_epoch(struct core *core, struct slice epoch)
 		if (s)
 			sio_disconnect(s, true);
 	}
+	feed_forget(core);
 	register_anew(core);
 }
 

@@ -295,7 +295,9 @@ void feed_replay(struct feed_room *room);
 void feed_stop(struct core *core);
 void feed_start(struct core *core);
 /** When no socket is left: ends those who wait for a position. */
-void feed_free_waiters(struct core *core);
+void feed_end_waiters(struct core *core);
+/** No position is of the database's history, and no socket is left. */
+void feed_forget(struct core *core);
 
 /* deliver.c: what an event means for sockets */
 

@@ -172,6 +172,43 @@ static void test_beat_of_old_number(void **state)
 	assert_int_equal(plugins->instance, 9);
 }
 
+/* Another server took over, which lacks what rooms have heard already: their positions are read
+ * again, also of a room in which a client is on its way in. */
+static void test_another_history(void **state)
+{
+	struct session *old;
+	struct session *waits;
+	struct session *c;
+
+	(void)state;
+	session_seq = 50;
+	old = connect_user("alice");
+	/* This one waits for an event of the old history. */
+	waits = open_session();
+	fake_session_text(waits, "0{\"token\":\"t\"}");
+	fake_verification_accept(fake_verification_find(plugins), "alice", 0);
+	session_seq = 51;
+	answer_session("alice");
+	call_of(PARLANCE_FEED_REPLAY);
+	c = open_session();
+	fake_session_text(c, "0{\"token\":\"t\"}");
+	fake_verification_accept(fake_verification_find(plugins), "alice", 0);
+	answer(PARLANCE_SESSION_OPEN,
+	       "{'ok':true,'room':'%s','seq':40,'epoch':'e2','socket':'socket-of-alice-000001',"
+	       "'recovered':false,'streams':[]}",
+	       ALICE_ROOM);
+	check_closed(old, SESSION_FORCED_CLOSE);
+	check_closed(waits, SESSION_FORCED_CLOSE);
+	answer(PARLANCE_INSTANCE_REGISTER, "{'ok':true,'id':8}");
+	plugins->canned[PARLANCE_INSTANCE_BEAT] =
+	    "{\"ok\":true,\"epoch\":\"e2\",\"instances\":[],\"stops\":[]}";
+	check_ready(c, "alice");
+	/* What the old server had to say is of no use. */
+	answer(PARLANCE_FEED_REPLAY, "{'ok':true,'head':51,'pruned':true,'events':[]}");
+	feed(ALICE_ROOM, 41, "published", "{'event':'app:x','data':{}}");
+	check_event(c, "app:x", "{}");
+}
+
 /* ---- draining ---- */
 
 static void on_drained(void *arg)
@@ -203,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		core_test(test_beat_of_old_number),
+		core_test(test_another_history),
 		core_test(test_drain_while_coming_in),
 		core_test(test_recovery_hears_what_ended),
 		core_test(test_recovery_hears_what_began),
