@@ -19,6 +19,7 @@ struct event {
 	struct core *core;
 	struct feed_room *room;
 	struct slice conversation;
+	struct slice ref;    /* what it is about, as a message */
 	struct slice origin; /* socket.id of who caused it; empty: nobody here */
 	struct slice body;
 	struct feed_room *skip; /* sockets in this room are told by another event */
@@ -311,9 +312,19 @@ static void on_message_updated(struct event *e)
 	emit(e, "message:updated", true, 0);
 }
 
+/* Of a message that is gone nothing more is told: if it was an answer, it has ended. */
+static void on_message_gone(struct event *e)
+{
+	if (e->only)
+		return;
+	relay_finish(e->room, e->ref, slice_of(NULL, 0));
+	generation_finished(e->room, e->ref);
+}
+
 static void on_message_deleted(struct event *e)
 {
 	emit(e, "message:deleted", true, 0);
+	on_message_gone(e);
 }
 
 /* What an application told by SQL. */
@@ -375,17 +386,23 @@ struct feed_room *deliver_about(struct core *core, struct slice json)
 /* False: it is to be read from the log first. */
 static bool deliver(struct event *e, struct slice json, bool live)
 {
-	static const char *const keys[] = { "t", "c", "o", "b" };
+	static const char *const keys[] = { "t", "c", "o", "b", "i" };
 	struct slice v[ARRAY_LEN(keys)];
 	struct slice type;
 
 	fields(e->core, json, keys, ARRAY_LEN(keys), v);
-	if (field_string(e->core, v[0], SIZE_MAX, &type) != FIELD_OK || !v[3].len ||
-	    json_kind(v[3]) != '{')
-		return true; /* a body that is gone: what it told of was purged */
+	if (field_string(e->core, v[0], SIZE_MAX, &type) != FIELD_OK)
+		return true;
 	(void)field_string(e->core, v[1], SIZE_MAX, &e->conversation);
 	(void)field_string(e->core, v[2], SIZE_MAX, &e->origin);
+	(void)field_string(e->core, v[4], SIZE_MAX, &e->ref);
 	e->body = v[3];
+	if (!e->body.len || json_kind(e->body) != '{') {
+		/* What it told of is not there any more. */
+		if (slice_is(type, "message.finished"))
+			on_message_gone(e);
+		return true;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (!slice_is(type, types[i].type))
 			continue;

@@ -3,6 +3,11 @@
 /* Many instances, as one of them sees it: presence, its number, and messages of the others. */
 #include "core_answer_fixture.h"
 
+/* Another instance's answer. */
+#define STARTED "{'conversationId':'%s','assistantMessageId':'%s','streamId':'%s'}"
+#define ANSWER "33333333-3333-4333-8333-333333333333"
+#define STREAM "44444444-4444-4444-8444-444444444444"
+
 /* ---- presence ---- */
 
 /* The request is answered, and the next one asked for. */
@@ -54,9 +59,6 @@ static void test_presence_is_told_again(void **state)
 #define PID "pidpidpidpidpidpidpid1"
 #define TAG "ERERERERQRGBEREREREREQ"  /* CONV */
 #define TAG2 "IiIiIiIiQiKCIiIiIiIiIg" /* CONV2 */
-#define STARTED "{'conversationId':'%s','assistantMessageId':'%s','streamId':'%s'}"
-#define ANSWER "33333333-3333-4333-8333-333333333333"
-#define STREAM "44444444-4444-4444-8444-444444444444"
 
 /* A client that stood there in its rooms, while the storage is asked what it missed. */
 static struct session *come_back(const char *user, const char *offset)
@@ -146,6 +148,61 @@ static void test_recovery_hears_what_began(void **state)
 	fake_storage_message(plugins,
 			     json("{'f':8,'m':[['c','%s',0,5,'Hello']]}", ANSWER));
 	check_event(c, "message:snapshot", "{'content':'Hello'}");
+}
+
+/* ---- answers whose message goes ---- */
+
+/* The next event of CONV, as the log has it. */
+static const char *next_about(const char *message, const char *type, const char *body)
+{
+	return json("{'r':'%s','k':'c','s':%" PRId64
+		    ",'t':'%s','c':'%s','i':'%s','o':null,'u':null,'b':%s}",
+		    CONV, ++conv_seq, type, CONV, message, body);
+}
+
+static void tell_deleted(const char *message)
+{
+	const char *event = next_about(message, "message.deleted", "{'conversationId':'c'}");
+
+	tell(CONV, conv_seq, "message.deleted", event);
+}
+
+/* Somebody deletes the message in mid-answer: nothing is told of the answer any more. */
+static void test_message_deleted(void **state)
+{
+	struct session *c = connect_and_join("alice");
+	struct turn ours = start_answer(c);
+
+	(void)state;
+	tell_deleted(ours.message);
+	check_over(&ours);
+	assert_null(fake_answer_find(plugins));
+	/* One of another instance. */
+	next_event("message.started", STARTED, CONV, ANSWER, STREAM);
+	turn();
+	tell_deleted(ANSWER);
+	plugins->canned[PARLANCE_INSTANCE_SEND] = NULL;
+	advance(6000);
+	check_not_called(PARLANCE_INSTANCE_SEND);
+	plugins->canned[PARLANCE_INSTANCE_SEND] = "{\"ok\":true}";
+}
+
+/* It ended, and was deleted before its end was read from the log. */
+static void test_message_gone_at_its_end(void **state)
+{
+	struct session *c = connect_and_join("alice");
+	struct turn ours = start_answer(c);
+	const char *event;
+
+	(void)state;
+	end_answer(PARLANCE_FINISH_STOP);
+	answer(PARLANCE_GENERATION_FINISH, NOTHING);
+	check_state(&ours, GENERATION_FINISHED);
+	event = next_about(ours.message, "message.finished", "null");
+	fake_storage_event(plugins, CONV, conv_seq, "message.finished", NULL);
+	answer(PARLANCE_FEED_REPLAY, "{'ok':true,'head':%" PRId64 ",'pruned':false,'events':[%s]}",
+	       conv_seq, event);
+	check_over(&ours);
 }
 
 /* ---- its number ---- */
@@ -239,6 +296,8 @@ static void test_drain_while_coming_in(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		core_test(test_message_deleted),
+		core_test(test_message_gone_at_its_end),
 		core_test(test_beat_of_old_number),
 		core_test(test_another_history),
 		core_test(test_drain_while_coming_in),
