@@ -397,6 +397,7 @@ static inline int setup(void **state)
 		.recovery_max_events = 100,
 		.drain_timeout_ms = 10000,
 		.shutdown_timeout_ms = 5000,
+		.advertise = "",
 	};
 	session_seq = 0;
 	conv_seq = 0;

@@ -14,7 +14,11 @@
 #include "plugin/provider.h"
 #include "plugin/storage.h"
 
-#define FAKE_FUNCTIONS (PARLANCE_MAINTAIN + 1)
+enum {
+#define X(constant, name, n_params, class) +1
+	FAKE_FUNCTIONS = 1 PARLANCE_STORAGE_LIST(X) /* PARLANCE_STORAGE_NONE is the first */
+#undef X
+};
 
 struct plugins {
 	struct loop *loop;

@@ -129,6 +129,8 @@ static const struct {
 	{ "conversation:list", "{'limit':0}", 0, "BAD_REQUEST" },
 	{ "conversation:list", "{'limit':201}", 0, "BAD_REQUEST" },
 	{ "conversation:list", "{'limit':'5'}", 0, "BAD_REQUEST" },
+	{ "conversation:list", "{'archived':1}", 0, "BAD_REQUEST" },
+	{ "conversation:list", "[]", 0, "BAD_REQUEST" },
 
 	{ "conversation:share", "'" CONV "'", 0, "BAD_REQUEST" },
 	{ "conversation:share", "{" ID ",'role':'editor'}", 0, "BAD_REQUEST" },
@@ -175,6 +177,16 @@ static const struct {
 	{ "message:list", "{" ID ",'after':[]}", 0, "BAD_REQUEST" },
 	{ "message:list", "{" ID ",'limit':0}", 0, "BAD_REQUEST" },
 	{ "message:list", "{" ID ",'limit':201}", 0, "BAD_REQUEST" },
+
+	{ "presence:get", "null", 0, "BAD_REQUEST" },
+	{ "presence:get", "'bob'", 0, "BAD_REQUEST" },
+	{ "presence:get", "{}", 0, "BAD_REQUEST" },
+	{ "presence:get", "{'userIds':'bob'}", 0, "BAD_REQUEST" },
+	{ "presence:get", "{'userIds':['bob',7]}", 0, "BAD_REQUEST" },
+	{ "presence:get", "{'userIds':['%s']}", 256, "BAD_REQUEST" },
+	{ "presence:get", "{'conversationId':'x'}", 0, "BAD_REQUEST" },
+	{ "presence:subscribe", "{'conversationId':7}", 0, "BAD_REQUEST" },
+	{ "presence:subscribe", "{'userIds':[null]}", 0, "BAD_REQUEST" },
 };
 
 /* A text that is the argument, with so many bytes in the place of %s. */
@@ -290,7 +302,7 @@ static const struct {
 	  PARLANCE_CONVERSATION_LIST,
 	  { "alice", "c", "200", "false" } },
 	{ "conversation:list",
-	  "[]",
+	  "null",
 	  PARLANCE_CONVERSATION_LIST,
 	  { "alice", "(null)", "50", "(null)" } },
 	{ "conversation:share",
@@ -312,7 +324,7 @@ static const struct {
 	{ "message:stop",
 	  "'" CONV "'",
 	  PARLANCE_MESSAGE_STOP,
-	  { "alice", CONV, "(null)" } },
+	  { "alice", CONV, "(null)", "7" } },
 	{ "message:list",
 	  "{" ID ",'before':9223372036854775807,'after':0,'limit':1}",
 	  PARLANCE_MESSAGE_LIST,
@@ -321,6 +333,14 @@ static const struct {
 	  "{" ID ",'before':null,'after':null,'limit':null}",
 	  PARLANCE_MESSAGE_LIST,
 	  { "alice", CONV, "(null)", "(null)", "50" } },
+	{ "presence:get",
+	  "{'userIds':['bob','x, {y']}",
+	  PARLANCE_PRESENCE_GET,
+	  { "alice", "{'bob','x, {y'}", "(null)" } },
+	{ "presence:subscribe",
+	  "{" ID "}",
+	  PARLANCE_PRESENCE_GET,
+	  { "alice", "(null)", CONV } },
 };
 
 static void test_asked(void **state)
@@ -356,7 +376,8 @@ static void test_answered(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
 		if (asks[i].function == PARLANCE_CONVERSATION_JOIN ||
-		    asks[i].function == PARLANCE_MESSAGE_STOP)
+		    asks[i].function == PARLANCE_MESSAGE_STOP ||
+		    asks[i].function == PARLANCE_PRESENCE_GET)
 			continue;
 		ask(c, 3, asks[i].event, "%s", asks[i].arg);
 		answer(asks[i].function, "{ 'ok': true, 'n': [1, 2.50] }");

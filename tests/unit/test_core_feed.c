@@ -140,6 +140,14 @@ static void test_without_body(void **state)
 	check_not_called(PARLANCE_FEED_REPLAY);
 }
 
+/* An event in alice's room about a conversation. */
+static void tell_alice(int64_t seq, const char *about)
+{
+	tell(ALICE_ROOM, seq, "conversation.activity",
+	     json("{'r':'%s','s':%" PRId64 ",'t':'conversation.activity','c':'%s','o':null,"
+		  "'b':{'n':%" PRId64 "}}", ALICE_ROOM, seq, about, seq));
+}
+
 /* Rooms do not wait for each other. */
 static void test_rooms_apart(void **state)
 {
@@ -148,7 +156,7 @@ static void test_rooms_apart(void **state)
 	(void)state;
 	tell_nth(3);
 	check_replay(CONV, 0);
-	feed(ALICE_ROOM, 1, "conversation.activity", "{'n':1}");
+	tell_alice(1, CONV2);
 	check_event(c, "conversation:activity", "{'n':1}");
 	feed(BOB_ROOM, 1, "conversation.activity", "{'n':1}");
 	feed(CONV2, 7, TYPE, "{'n':7}");
@@ -156,6 +164,48 @@ static void test_rooms_apart(void **state)
 	answer_replay(1, 3, 3);
 	check_nth(c, 1, 3);
 	assert_int_equal(stats().replays, 1);
+}
+
+/* But what a user is told of a conversation comes after what its room was told by then. */
+static void test_users_behind(void **state)
+{
+	struct session *c = connect_and_join("alice");
+	struct session *other = connect_user("alice");
+
+	(void)state;
+	tell_nth(2);
+	check_replay(CONV, 0);
+	tell_alice(1, CONV);
+	tell_alice(2, CONV2); /* not before the one that waits */
+	check_silent(c);
+	check_silent(other);
+	answer_replay(1, 2, 2);
+	check_nth(c, 1, 2);
+	check_replay(ALICE_ROOM, 0);
+	/* What its room is told from now on is no reason to wait again. */
+	tell_nth(4);
+	check_silent(other);
+	answer(PARLANCE_FEED_REPLAY,
+	       "{'ok':true,'head':2,'pruned':false,'events':["
+	       "{'s':1,'t':'conversation.activity','c':'%s','b':{'n':1}},"
+	       "{'s':2,'t':'conversation.activity','c':'%s','b':{'n':2}}]}",
+	       CONV, CONV2);
+	check_event(other, "conversation:activity", "{'n':1}");
+	check_event(other, "conversation:activity", "{'n':2}");
+	check_event(c, "conversation:activity", "{'n':1}");
+	check_event(c, "conversation:activity", "{'n':2}");
+	/* The next one is. */
+	tell_alice(3, CONV);
+	check_silent(other);
+	answer_replay(3, 4, 4);
+	check_nth(c, 3, 4);
+	check_replay(ALICE_ROOM, 2);
+	answer(PARLANCE_FEED_REPLAY,
+	       "{'ok':true,'head':3,'pruned':false,'events':["
+	       "{'s':3,'t':'conversation.activity','c':'%s','b':{'n':3}}]}",
+	       CONV);
+	check_event(other, "conversation:activity", "{'n':3}");
+	check_event(c, "conversation:activity", "{'n':3}");
 }
 
 /* ---- replays ---- */
@@ -429,7 +479,7 @@ static void test_join_ahead(void **state)
 	session_close(gone, SESSION_TRANSPORT_CLOSE);
 	check_silent(b);
 	check_silent(a);
-	answer_replay(2, 2, 2);
+	answer_replay(2, 2, 4);
 	check_nth(a, 2, 2);
 	check_silent(b);
 	check_replay(CONV, 2);
@@ -511,10 +561,10 @@ static void test_malformed(void **state)
 		"{\"t\":\"message.updated\",\"b\":null}",
 		"{\"t\":\"message.updated\",\"b\":[{}]}",
 		"{\"t\":\"message.updated\"}",
-		"{\"t\":\"message.vanished\",\"b\":{}}",
+		"{\"t\":\"message.vanished\",\"c\":[],\"b\":{}}",
 		"{\"t\":\"message.finished\",\"b\":{}}",
 		"{\"t\":\"message.finished\",\"b\":{\"assistantMessage\":1}}",
-		"{\"t\":\"conversation.deleted\",\"c\":[],\"b\":{}}",
+		"{\"t\":\"message.finished\",\"c\":[],\"b\":{}}",
 		"[{\"t\":\"message.updated\",\"b\":{}}]",
 	};
 	struct session *c = connect_and_join("alice");
@@ -557,6 +607,7 @@ int main(void)
 		core_test(test_event_behind_replay),
 		core_test(test_without_body),
 		core_test(test_rooms_apart),
+		core_test(test_users_behind),
 		core_test(test_replay_fails),
 		core_test(test_replay_not_taken),
 		core_test(test_replay_stops_early),

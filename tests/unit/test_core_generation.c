@@ -348,6 +348,7 @@ static void test_refused(void **state)
 	check_refused(c, 1, "NOT_FOUND");
 	ask(c, 1, "message:send", "{'conversationId':'%s','content':'Hi'}", CONV);
 	answer_join("viewer", conv_seq);
+	check_event(c, "conversation:joined", "{}");
 	check_refused(c, 1, "FORBIDDEN");
 }
 

@@ -21,6 +21,7 @@ static void test_registration(void **state)
 	plugins->canned[PARLANCE_INSTANCE_BEAT] = NULL;
 	advance(3000);
 	check_param(PARLANCE_INSTANCE_BEAT, 0, "7");
+	check_param(PARLANCE_INSTANCE_BEAT, 1, "false"); /* nobody watches who is online */
 	/* Not told is not lost. */
 	answer_status(PARLANCE_INSTANCE_BEAT, PARLANCE_STORAGE_UNAVAILABLE);
 	advance(3000);
@@ -65,9 +66,10 @@ static void test_chores(void **state)
 	(void)state;
 	plugins->canned[PARLANCE_INSTANCE_REAP] = NULL;
 	plugins->canned[PARLANCE_MAINTAIN] = NULL;
-	advance(4998);
+	/* Who has not held a lease for its length cannot tell who else does not. */
+	advance(5998);
 	check_not_called(PARLANCE_INSTANCE_REAP);
-	advance(1002);
+	advance(3002);
 	call_of(PARLANCE_INSTANCE_REAP);
 	/* One at a time. */
 	advance(20000);
@@ -75,6 +77,17 @@ static void test_chores(void **state)
 	answer_status(PARLANCE_INSTANCE_REAP, PARLANCE_STORAGE_FAILED);
 	advance(6000);
 	answer(PARLANCE_INSTANCE_REAP, "{'ok':true,'instances':1,'interrupted':2}");
+	/* Nor who was away meanwhile. */
+	plugins->canned[PARLANCE_INSTANCE_BEAT] = NULL;
+	advance(3000);
+	answer_status(PARLANCE_INSTANCE_BEAT, PARLANCE_STORAGE_UNAVAILABLE);
+	plugins->canned[PARLANCE_INSTANCE_BEAT] = "{\"ok\":true}";
+	if (fake_call_find(plugins, PARLANCE_INSTANCE_REAP))
+		answer(PARLANCE_INSTANCE_REAP, NOTHING); /* just before */
+	advance(5999);
+	check_not_called(PARLANCE_INSTANCE_REAP);
+	advance(6000); /* a lease from the next beat on */
+	answer(PARLANCE_INSTANCE_REAP, NOTHING);
 	fake_storage_ready(plugins, false);
 	advance(3600000);
 	check_not_called(PARLANCE_INSTANCE_REAP);

@@ -330,6 +330,7 @@ static void test_joiner_by_sending(void **state)
 	delta("Hel");
 	ask(b, 1, "message:send", "{'conversationId':'%s','content':'Hi'}", CONV);
 	answer_join("editor", conv_seq);
+	check_event(b, "conversation:joined", "{}");
 	check_snapshot(b, &t, 1, "Hel");
 	waits = submitted();
 	answer_sent(&waits, "queued", NULL);
