@@ -18,7 +18,7 @@ export type Time = string;
  * - NOT_FOUND: There is no such thing, or it is somebody else's.
  * - CONFLICT: It has changed meanwhile, or cannot be changed in this way.
  * - BUSY: An answer runs in the conversation, or too many messages wait.
- * - RATE_LIMITED: Too many requests, or too many open conversations.
+ * - RATE_LIMITED: Too many requests, open conversations, or watched users.
  * - QUOTA_EXCEEDED: The user's quota is used up.
  * - TOO_LARGE: A value is longer than the limits of session:ready allow.
  * - PROVIDER_ERROR: The AI service failed.
@@ -771,7 +771,10 @@ export interface SessionReadyEvent {
 	serverTime: Time;
 	/** When the token runs out; null: never. */
 	expiresAt: Time | null;
-	/** Whether missed events follow; false in this version. */
+	/**
+	 * Whether the old connection goes on: missed events follow, and what it had joined is
+	 * joined; else the client joins again.
+	 */
 	recovered: boolean;
 	/** What the server takes. */
 	limits: Limits;
@@ -1029,7 +1032,7 @@ export interface AcknowledgedEvents {
 	 * Opens a conversation: from now on the socket hears all that happens in it.
 	 * The argument may be the bare conversationId.
 	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
-	 * May be heard of as: conversation:joined, message:snapshot.
+	 * May be heard of as: conversation:joined, message:snapshot, message:chunk.
 	 */
 	"join:conversation": (
 		argument: JoinConversationArgument | Uuid,
@@ -1059,8 +1062,8 @@ export interface AcknowledgedEvents {
 	 * acknowledgement comes when the message is stored.
 	 * Errors: BAD_REQUEST, TOO_LARGE, NOT_FOUND, FORBIDDEN, BUSY, RATE_LIMITED, UNAVAILABLE,
 	 * INTERNAL.
-	 * May be heard of as: message:new, ai:typing:start, message:chunk, ai:typing:stop,
-	 * message:complete, message:error, conversation:activity.
+	 * May be heard of as: conversation:joined, message:new, ai:typing:start, message:chunk,
+	 * ai:typing:stop, message:complete, message:error, conversation:activity.
 	 */
 	"message:send": (
 		argument: MessageSendArgument,
@@ -1090,7 +1093,8 @@ export interface AcknowledgedEvents {
 		ack: (answer: PresenceGetAnswer) => void,
 	) => void;
 	/**
-	 * The same, and this socket hears of changes from now on.
+	 * The same, and this socket hears of changes from now on, until its connection ends; of
+	 * 1000 users at most.
 	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 * May be heard of as: presence:update.
 	 */
@@ -1124,7 +1128,7 @@ export interface AcknowledgedEvents {
 /** What clients hear. */
 export interface ServerToClientEvents {
 	/**
-	 * The connection is open; its first event.
+	 * The connection is open; its first event, also of one that was recovered.
 	 * To: The socket.
 	 */
 	"session:ready": (payload: SessionReadyEvent) => void;
@@ -1151,7 +1155,7 @@ export interface ServerToClientEvents {
 	 */
 	"error": (payload: ChatError) => void;
 	/**
-	 * The socket has joined the conversation.
+	 * The socket has joined the conversation, by join:conversation or message:send.
 	 * To: The socket.
 	 */
 	"conversation:joined": (payload: ConversationRef) => void;
@@ -1229,8 +1233,8 @@ export interface ServerToClientEvents {
 	"message:chunk": (payload: MessageChunkEvent) => void;
 	/**
 	 * A running answer as far as it is; chunks go on from there.
-	 * To: A socket that joins the conversation while the answer runs, or that could not keep
-	 * up.
+	 * To: A socket that joins the conversation while the answer runs, that recovers its
+	 * connection, or that could not keep up.
 	 */
 	"message:snapshot": (payload: MessageSnapshotEvent) => void;
 	/**
