@@ -33,6 +33,7 @@ struct daemon {
 	struct sys_notify *notify;
 	struct strbuf err;
 	bool stopping;
+	bool at_once; /* nothing is waited for any more */
 };
 
 /* What the chat learns of its cluster is for those who carry requests. */
@@ -82,13 +83,17 @@ static void on_stored(void *arg)
 {
 	struct daemon *d = arg;
 
-	net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
+	/* Answers also end while all is taken down. */
+	if (!d->at_once)
+		net_shutdown(d->net, SHUTDOWN_TIMEOUT_MS, on_drained, d);
 }
 
 static void on_let_go(void *arg)
 {
 	struct daemon *d = arg;
 
+	if (d->at_once)
+		return;
 	plugins_drain(d->setup.plugins);
 	core_stop(d->core, on_stored, d);
 }
@@ -98,6 +103,7 @@ static void on_signal(int signum, void *arg)
 	struct daemon *d = arg;
 
 	if (d->stopping) { /* somebody is impatient */
+		d->at_once = true;
 		loop_stop(d->loop);
 		return;
 	}
