@@ -232,7 +232,7 @@ export interface ConversationWish {
 	model?: string | null;
 	/** Instructions to the AI; null: none. */
 	systemPrompt?: string | null;
-	/** The metadata, whole, at most 32 levels deep; null: empty. */
+	/** The metadata, whole; null: empty. */
 	metadata?: Record<string, unknown> | null;
 	/** Whether it is put away. */
 	archived?: boolean;
@@ -372,9 +372,7 @@ export type ConversationCreateErrorCode =
 
 /** The argument of conversation:create. */
 export interface ConversationCreateArgument {
-	/**
-	 * Its id, not of UUID version 8; with one, sending it again gives the same conversation.
-	 */
+	/** Its id; with one, sending it again gives the same conversation. */
 	id?: Uuid;
 	/** The title. */
 	title?: string | null;
@@ -382,7 +380,7 @@ export interface ConversationCreateArgument {
 	model?: string | null;
 	/** Instructions to the AI. */
 	systemPrompt?: string | null;
-	/** Whatever the client keeps with it, at most 32 levels deep. */
+	/** Whatever the client keeps with it. */
 	metadata?: Record<string, unknown> | null;
 }
 
@@ -578,7 +576,7 @@ export interface JoinConversationAck extends Ok {
 	conversation: Conversation;
 	/** The seq of its last message; 0: it has none. */
 	lastSeq: number;
-	/** With sinceSeq: those after it, the oldest first, at most 200, and about 1 MiB. */
+	/** With sinceSeq: those after it, the oldest first, at most 200 and about 1 MiB. */
 	messages?: Message[];
 	/** The answer that runs; message:snapshot and chunks follow. */
 	activeStream?: ActiveStream;
@@ -650,7 +648,7 @@ export interface MessageSendArgument {
 	parentId?: Uuid | null;
 	/** The model that is to answer; the conversation's by default. */
 	model?: string | null;
-	/** For the AI service, like temperature; at most 32 levels deep. */
+	/** For the AI service, like temperature. */
 	options?: Record<string, unknown> | null;
 	/** What happens while an answer runs; queue by default. */
 	onBusy?: OnBusy | null;
@@ -987,7 +985,8 @@ export interface AcknowledgedEvents {
 		ack: (answer: ConversationListAnswer) => void,
 	) => void;
 	/**
-	 * Lets another user take part, or changes what he may do; for the owner.
+	 * Lets another user take part, or changes what he may do; for the owner. QUOTA_EXCEEDED
+	 * when 100 take part.
 	 * Errors: BAD_REQUEST, NOT_FOUND, FORBIDDEN, CONFLICT, QUOTA_EXCEEDED, RATE_LIMITED,
 	 * UNAVAILABLE, INTERNAL.
 	 * May be heard of as: conversation:create, conversation:created, conversation:update,
