@@ -2,8 +2,10 @@
 /* Copyright the Parlance authors */
 /*
  * core: the chat. It decides who may do what, has the storage keep it, has providers answer, and
- * tells every tab. It stands on Socket.IO (sio/sio.h) and on the plugins (plugin/...), and knows
- * nothing of sockets, SQL or HTTP. Loop thread.
+ * tells every tab. It is one instance of as many as there are on the same storage, which is all that
+ * joins them: its log of events orders what tabs hear, and carries what instances say to each other.
+ * It stands on Socket.IO (sio/sio.h) and on the plugins (plugin/...), and knows nothing of sockets,
+ * SQL or HTTP. Loop thread.
  */
 #ifndef PARLANCE_CORE_CORE_H
 #define PARLANCE_CORE_CORE_H
@@ -80,8 +82,9 @@ MUST_USE int core_new(struct core **out, struct loop *loop, struct sio *sio,
 void core_set_cluster(struct core *core, const struct core_cluster_ops *ops, void *arg);
 
 /** No new sockets from now on: those that there are are told to connect elsewhere and let go, one
- * after the other within config->drain_spread_ms; answers come to their end. done(arg) is called
- * when both is so, or after config->drain_timeout_ms; core_stop follows. */
+ * after the other within config->drain_spread_ms; answers come to their end, those that wait too.
+ * done(arg) is called when there are neither sockets nor answers any more, or after
+ * config->drain_timeout_ms; core_stop follows. */
 void core_drain(struct core *core, void (*done)(void *arg), void *arg);
 
 /** Ends the running answers, as interrupted, and has them and the instance's end written down;

@@ -231,19 +231,24 @@ struct parlance_host {
 	void (*count)(void *ctx, const char *name, uint64_t n);
 
 	/*
-	 * The chat: the functions of the wire's document, for this instance. Ids and JSON are
-	 * borrowed; lists are told one by one to each().
+	 * The chat. Questions are answered for this instance alone, from memory (the storage knows
+	 * of all; sql/README.md); lists are told one by one to each(). Broadcasts go to all instances
+	 * by the storage's log of events, so clients that have lost their connection get them too when
+	 * they come back. They return at once: 0 says that it was begun. What the storage refuses
+	 * later is logged. Ids and JSON are borrowed.
 	 */
 	void (*user_sockets)(void *ctx, struct parlance_str user,
 			     void (*each)(void *arg, struct parlance_str socket), void *arg);
 	/** The user of a socket; p is NULL when there is none. Valid until the loop's next turn. */
 	struct parlance_str (*socket_user)(void *ctx, struct parlance_str socket);
 	/** Sends an event with one argument (JSON) to all sockets of a user. 0 or -1 (a reserved
-	 * name, not JSON, no memory). */
+	 * name, not JSON, not a UUID, no memory). */
 	int (*broadcast_user)(void *ctx, struct parlance_str user, struct parlance_str event,
 			      struct parlance_str json);
+	/** The same, to all sockets that have joined the conversation. */
 	int (*broadcast_conversation)(void *ctx, struct parlance_str conversation,
 				      struct parlance_str event, struct parlance_str json);
+	/** Those who have a socket here that has joined it, each once. */
 	void (*conversation_users)(void *ctx, struct parlance_str conversation,
 				   void (*each)(void *arg, struct parlance_str user), void *arg);
 	bool (*user_online)(void *ctx, struct parlance_str user);

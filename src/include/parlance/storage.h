@@ -104,7 +104,7 @@ struct parlance_storage_ops {
 	/** The answer is no longer wanted: complete op soon. */
 	void (*cancel)(void *self, struct parlance_storage_op *op);
 	/** This process's number in the database (instance_register): listen to what is addressed
-	 * to it. 0: to nothing any more. */
+	 * to it. 0: to no number any more. What is addressed to all instances always counts. */
 	void (*set_instance)(void *self, int64_t instance);
 };
 
@@ -116,15 +116,16 @@ struct parlance_storage_sink {
 	 * text for the log, or NULL. */
 	void (*complete)(struct parlance_storage_op *op, enum parlance_storage_status status,
 			 struct parlance_str json, const char *detail);
-	/** The feed: events of all rooms, as they come; they may be lost or out of order. */
+	/** The feed: events of all rooms, as they come; they may be lost, out of order, or forged
+	 * by whoever may write to the channel. */
 	void (*event)(void *host_ctx, const struct parlance_storage_event *event);
 	/** The feed is up (again; from now on events come, and those before may have been missed),
 	 * or down. It begins down. */
 	void (*feed)(void *host_ctx, bool up);
 	/** Requests can be served (again), or not. It begins with not. */
 	void (*ready)(void *host_ctx, bool ready, const char *detail);
-	/** Somebody wrote to this instance's address, or to that of all instances. It may be lost,
-	 * and forged. */
+	/** Somebody wrote to this instance's address, or to that of all instances (instance_send,
+	 * the storage itself). It may be lost, and forged. */
 	void (*message)(void *host_ctx, struct parlance_str payload);
 };
 
