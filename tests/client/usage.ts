@@ -80,12 +80,16 @@ function explain(error: ChatError): void {
 }
 
 const typists = new Set<string>();
+let present = new Set<string>();
 
 const listeners: ServerToClientEvents = {
-	"session:ready": ({ userId, expiresAt, limits, activeStreams }) => {
+	"session:ready": ({ userId, expiresAt, recovered, limits, activeStreams }) => {
 		print(userId, expiresAt ?? "never", limits.maxContentBytes.toFixed());
+		if (recovered) return;
 		for (const { conversationId } of activeStreams) socket.emit("join:conversation", conversationId);
 	},
+	"server:draining": ({ reconnectInMs, reason }) => print(reason, reconnectInMs.toFixed()),
+	"presence:update": ({ userId, online }) => (online ? present.add(userId) : present.delete(userId)),
 	pong: ({ time }) => print(new Date(time).toISOString()),
 	error: explain,
 	"conversation:joined": ({ conversationId }) => print(conversationId),
@@ -140,6 +144,12 @@ const listeners: ServerToClientEvents = {
 for (const name of Object.keys(listeners) as (keyof ServerToClientEvents)[])
 	socket.on(name, listeners[name] as (...payload: unknown[]) => void);
 socket.once("conversation:created", keep);
+
+// What an application publishes, as README.md of contrib/client has it.
+type FromServer = ServerToClientEvents & { "invoice:paid": (data: { id: number }) => void };
+const extended: Socket<FromServer, ClientToServerEvents> = io("http://localhost:3000");
+extended.on("invoice:paid", (data) => print(data.id.toFixed()));
+extended.on("pong", ({ time }) => print(time));
 socket.off("conversation:created", keep);
 
 // ---- every event to the server: without an acknowledgement, with one, and awaited ----
@@ -239,6 +249,14 @@ const senders: { [Event in keyof ClientToServerEvents]: () => Promise<void> } = 
 		socket.emit("ping", (answer) => print(answer.ok ? answer.time : answer.error.message));
 		const answer = await asking.emitWithAck("ping");
 		if (answer.ok) print(answer.time);
+	},
+	"presence:get": async () => {
+		const answer = await asking.emitWithAck("presence:get", { userIds: ["bob"] });
+		if (answer.ok) print(answer.online.join());
+	},
+	"presence:subscribe": async () => {
+		const answer = await asking.emitWithAck("presence:subscribe", { conversationId: id });
+		if (answer.ok) present = new Set(answer.online);
 	},
 	"typing:start": async () => {
 		socket.emit("typing:start", id);
