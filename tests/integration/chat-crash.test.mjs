@@ -91,6 +91,20 @@ describe('in the middle of an answer', () => {
 		tab.socket.disconnect();
 	});
 
+	it('a second SIGTERM ends it at once, with 0; others end the answer', async () => {
+		const daemon = await start();
+		const { tab, id, ack } = await begin(daemon, 'mock-2000-5');
+		daemon.signal('SIGTERM');
+		await tab.next('server:draining');
+		await daemon.stop();
+		assert.equal((await stored(ack.assistantMessageId)).status, 'streaming');
+		await start();
+		const ended = async () => (await stored(ack.assistantMessageId)).status === 'interrupted';
+		await until(ended, 'the message is interrupted', 25000);
+		await assertQuiet(database, id);
+		tab.socket.disconnect();
+	});
+
 	it('PostgreSQL may die: the answer goes on and is stored when it is back', async () => {
 		const daemon = await start();
 		const { tab, id, ack, question } = await begin(daemon, 'mock-300-10');
