@@ -253,19 +253,35 @@ $function$;
 
 -- ---- sessions ----
 
--- A client comes (back). A pid stands for its connection, across reconnects; the id of its socket is made
--- from it, so that only who has it can have that id again. p_pid: the one that it brings, p_fresh: the one
--- that it gets if its old connection cannot be recovered. p_seqs: null, or where it stood, first in the
+-- 22 characters that nobody can guess the origin of.
+CREATE FUNCTION parlance.digest22(p_text text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $function$
+	SELECT left(translate(encode(sha256(convert_to(p_text, 'UTF8')), 'base64'), '+/', '-_'), 22)
+$function$;
+
+-- A pid stands for a client's connection, across reconnects: 14 characters at random, and 8 by which it is known
+-- to be this user's.
+CREATE FUNCTION parlance.user_pid(p_random text, p_user text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $function$
+	SELECT left(p_random, 14) || left(parlance.digest22(concat('pid ', left(p_random, 14), ' ', p_user)), 8)
+$function$;
+
+-- A client comes (back). The id of its socket is made from its pid, so that only who has it can have that id
+-- again. p_pid: the one that it brings, p_fresh: out of which it gets another, if its old connection cannot be
+-- recovered. p_seqs: null, or where it stood, first in the
 -- user's room, then in those of the conversations p_rooms, in epoch p_epoch; then, unless it has missed too much (p_max
 -- events, or one that is older than p_window seconds), recovered is true and the answer has for each room its
--- head and the events between. A conversation that he takes no part in any more is left out.
+-- head and the events between. A conversation that he takes no part in any more is left out. Whose connections
+-- were ended by disconnect_user begins anew.
 CREATE FUNCTION parlance.session_open(p_user text, p_pid text, p_fresh text, p_epoch text, p_rooms uuid[],
 	p_seqs bigint[], p_window integer, p_max integer) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
 	v_room uuid := parlance.user_room(p_user);
 	v_epoch text := parlance.epoch();
-	v_recovered boolean := p_seqs IS NOT NULL AND p_pid IS NOT NULL AND coalesce(p_epoch = v_epoch, false);
+	v_pid text := parlance.user_pid(p_fresh, p_user);
+	v_recovered boolean := p_seqs IS NOT NULL AND coalesce(p_epoch = v_epoch, false)
+		AND coalesce(p_pid = parlance.user_pid(p_pid, p_user), false);
 	v_left integer := p_max;
 	v_rooms text := '';
 	v_seq bigint;
@@ -281,8 +297,9 @@ BEGIN
 		CONTINUE WHEN v_role IS NULL;
 		SELECT coalesce(max(h.seq), 0) INTO v_head FROM parlance.room h WHERE h.id = r.id;
 		v_recovered := coalesce(r.after <= v_head AND v_head - r.after <= v_left, false)
-			AND NOT EXISTS (SELECT FROM parlance.event e WHERE e.room = r.id AND e.seq = r.after + 1
-				AND e.at < clock_timestamp() - make_interval(secs => p_window));
+			AND NOT EXISTS (SELECT FROM parlance.event e WHERE e.room = r.id AND e.seq > r.after
+				AND (e.type = 'user.disconnected' OR e.seq = r.after + 1
+					AND e.at < clock_timestamp() - make_interval(secs => p_window)));
 		EXIT WHEN NOT v_recovered;
 		v_events := '{}';
 		IF v_head > r.after THEN
@@ -296,10 +313,11 @@ BEGIN
 			v_role, '","seq":', v_head, ',"events":[', array_to_string(v_events, ','), ']',
 			',"activeStream":' || parlance.stream_json(r.id), '}');
 	END LOOP;
-	RETURN concat('{"ok":true,"room":"', v_room, '","seq":', v_seq, ',"epoch":"', v_epoch,
-		'","socket":"', left(translate(encode(sha256(convert_to(concat(
-			CASE WHEN v_recovered THEN p_pid ELSE p_fresh END, ' ', p_user), 'UTF8')),
-			'base64'), '+/', '-_'), 22),
+	IF v_recovered THEN
+		v_pid := p_pid;
+	END IF;
+	RETURN concat('{"ok":true,"room":"', v_room, '","seq":', v_seq, ',"epoch":"', v_epoch, '","pid":"', v_pid,
+		'","socket":"', parlance.digest22(concat('socket ', v_pid)),
 		'","recovered":', to_json(v_recovered),
 		CASE WHEN v_recovered THEN concat(',"rooms":[', v_rooms, ']') END,
 		',"streams":', coalesce((SELECT json_agg(json_build_object('conversationId', g.conversation,

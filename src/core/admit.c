@@ -31,7 +31,7 @@ struct admission {
 	struct member *member;
 	unsigned attempts;
 	struct room_waiter waiter;
-	char pid[ID_TOKEN_LEN + 1];  /* for a connection that begins */
+	char pid[ID_TOKEN_LEN + 1];  /* what it is made from; then the connection's */
 	struct recovery *recovery;   /* NULL: it asks for none, or gets none */
 	char *answer;                /* the storage's */
 };
@@ -194,7 +194,7 @@ static void enter(struct admission *a)
 	}
 	take_over(core, sid);
 	/* From here on the member goes with its socket. */
-	sio_accept(s, !recoverable ? NULL : a->recovery ? a->recovery->pid : a->pid, sid.p);
+	sio_accept(s, recoverable ? a->pid : NULL, sid.p);
 	if (make_member(a, s) != 0 || sio_join(s, a->member->user->room_name) != 0 ||
 	    (a->recovery && recovery_enter(a->recovery, a->member) != 0)) {
 		if (a->member)
@@ -301,10 +301,12 @@ static int find_room(struct admission *a, struct slice id)
 /* 0 when the answer is one. */
 static int read_session(struct admission *a, struct slice json)
 {
-	static const char *const keys[] = { "ok", "room", "seq", "streams", "epoch", "recovered" };
+	static const char *const keys[] = { "ok",    "room",      "seq", "streams",
+					    "epoch", "recovered", "pid" };
 	struct core *core = a->core;
 	struct slice v[ARRAY_LEN(keys)];
 	struct slice epoch;
+	struct slice pid;
 	int64_t seq = 0;
 
 	fields(core, json, keys, ARRAY_LEN(keys), v);
@@ -314,6 +316,11 @@ static int read_session(struct admission *a, struct slice json)
 		return PARLANCE_EINVAL;
 	if (!slice_is(v[5], "true"))
 		recovery_free(&a->recovery);
+	if (a->recovery)
+		memcpy(a->pid, a->recovery->pid, ID_TOKEN_LEN);
+	else if (field_string(core, v[6], ID_TOKEN_LEN, &pid) == FIELD_OK &&
+		 pid.len == ID_TOKEN_LEN)
+		memcpy(a->pid, pid.p, ID_TOKEN_LEN);
 	instance_epoch(core, epoch);
 	free(a->answer);
 	a->answer = strndup(json.p, json.len);

@@ -34,7 +34,7 @@ SELECT t.is(coalesce(d.r->>'prompt', '-'), '-', 'not for another call with its c
 SELECT t.is(coalesce(t.send('ann', 1, 1, p_client => 'k1', p_instance => 9)->>'prompt', '-'), '-', 'nor for another instance');
 SELECT t.is((SELECT count(*)::text FROM parlance.message), '2', 'duplicates write nothing');
 SELECT t.is(parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)::text, '{"ok":true,"room":"' || t.room('ann') || '","seq":' || t.head(t.room('ann'))
-	|| ',"epoch":"' || parlance.epoch() || '","socket":"' || left(translate(encode(sha256('pid ann'), 'base64'), '+/', '-_'), 22)
+	|| ',"epoch":"' || parlance.epoch() || '","pid":"' || parlance.user_pid('pid', 'ann') || '","socket":"' || parlance.digest22('socket ' || parlance.user_pid('pid', 'ann'))
 	|| '","recovered":false,"streams":[{"conversationId" : "' || t.c(1) || '", "streamId" : "' || t.s(1) || '"}]}', 'session_open');
 SELECT t.is(parlance.session_open('new', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)->>'seq', '0', 'session_open of someone new');
 

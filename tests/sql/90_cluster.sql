@@ -12,7 +12,7 @@ SELECT t.code(parlance.conversation_share('ann', t.c(1), 'bob', 'editor', 's')) 
 
 CREATE FUNCTION t.back(p_user text, p_rooms uuid[], p_seqs bigint[], p_window integer DEFAULT 60, p_max integer DEFAULT 100,
 	p_epoch text DEFAULT parlance.epoch()) RETURNS json LANGUAGE sql AS $$
-	SELECT parlance.session_open(p_user, 'old', 'new', p_epoch, p_rooms, p_seqs, p_window, p_max) $$;
+	SELECT parlance.session_open(p_user, parlance.user_pid('old_____________', p_user), 'new_____________', p_epoch, p_rooms, p_seqs, p_window, p_max) $$;
 -- "room:seq events…" of each room of the answer, or what else it says.
 CREATE FUNCTION t.rooms(p_answer json) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE WHEN p_answer->>'recovered' = 'true' THEN (SELECT string_agg(concat(right(r->>'id', 1), '/', r->>'role', ':', r->>'seq',
@@ -22,12 +22,14 @@ CREATE FUNCTION t.rooms(p_answer json) RETURNS text LANGUAGE sql AS $$
 SELECT t.head(t.room('ann')) AS ann, t.head(t.c(1)) AS c1, t.head(t.c(2)) AS c2 \gset
 SELECT t.is(t.rooms(t.back('ann', ARRAY[t.c(1), t.c(2)], ARRAY[:ann, :c1, :c2])),
 	concat(right(t.room('ann')::text, 1), '/:', :ann, ', 1/owner:', :c1, ', 2/owner:', :c2), 'nothing was missed');
-SELECT t.is(a->>'socket', left(translate(encode(sha256('old ann'), 'base64'), '+/', '-_'), 22), 'its socket has its id again')
+SELECT t.is(a->>'socket', parlance.digest22('socket ' || parlance.user_pid('old_____________', 'ann')), 'its socket has its id again')
 	FROM t.back('ann', '{}', ARRAY[:ann]) AS a;
-SELECT t.is(a->>'recovered' || (a->>'socket'), 'false' || left(translate(encode(sha256('new ann'), 'base64'), '+/', '-_'), 22), 'not recovered: another id')
+SELECT t.is(a->>'recovered' || (a->>'socket'), 'false' || parlance.digest22('socket ' || parlance.user_pid('new_____________', 'ann')), 'not recovered: another id')
 	FROM t.back('ann', '{}', ARRAY[:ann + 1]) AS a;
-SELECT t.ok(a->>'socket' <> b->>'socket', 'the same pid of another user is another socket')
+SELECT t.ok(a->>'socket' <> b->>'socket', 'another user has another socket')
 	FROM t.back('ann', '{}', ARRAY[:ann]) AS a, t.back('bob', '{}', '{0}') AS b;
+SELECT t.is(parlance.session_open('bob', parlance.user_pid('old_____________', 'ann'), 'new_____________', parlance.epoch(), '{}', '{0}', 60, 100)->>'recovered', 'false',
+	'the pid of another user');
 UPDATE parlance.conversation SET title = 'x' WHERE id = t.c(1);
 SELECT t.is(t.rooms(t.back('ann', ARRAY[t.c(1)], ARRAY[:ann, :c1])),
 	concat(right(t.room('ann')::text, 1), '/:', :ann + 1, ' ', :ann + 1, '.conversation.updated, 1/owner:', :c1 + 1, ' ', :c1 + 1, '.conversation.updated'), 'what was missed, in each room');
@@ -45,7 +47,7 @@ DELETE FROM parlance.event e WHERE e.room = t.c(1) AND e.seq = :c1 + 1;
 SELECT t.is(t.rooms(t.back('ann', ARRAY[t.c(1)], ARRAY[:ann + 1, :c1])), 'not recovered', 'the log is shorter');
 -- metadata that no function may take apart
 UPDATE parlance.conversation SET metadata = '{"a":"\u0000"}' WHERE id = t.c(2);
-SELECT t.ok(parlance.session_open('ann', 'old', 'new', parlance.epoch(), ARRAY[t.c(2)], ARRAY[:ann + 2, :c2], 60, 9)::text LIKE '%"recovered":true%u0000%', 'any metadata');
+SELECT t.ok(parlance.session_open('ann', parlance.user_pid('old_____________', 'ann'), 'new_____________', parlance.epoch(), ARRAY[t.c(2)], ARRAY[:ann + 2, :c2], 60, 9)::text LIKE '%"recovered":true%u0000%', 'any metadata');
 
 -- ---- presence ----
 
@@ -89,6 +91,8 @@ SELECT parlance.publish_to_user('ann', 'app:x', '{"n":1}') AS x, parlance.publis
 SELECT t.is((t.event(t.room('ann'), :ann + 1)->>'t') || (t.event(t.room('ann'), :ann + 1)->>'b'), 'published{"event":"app:x","data":{"n":1}}', 'to a user');
 SELECT t.is(t.event(t.c(1), :c1 + 1)->>'b', '{"event":"app:y","data":null}', 'to a conversation');
 SELECT t.is((t.event(t.room('ann'), :ann + 2)->>'t') || (t.event(t.room('ann'), :ann + 2)->>'b'), 'user.disconnected{}', 'a user is to go');
+SELECT t.is(t.rooms(t.back('ann', '{}', ARRAY[:ann])), 'not recovered', 'his connections are not recovered');
+SELECT t.is(t.rooms(t.back('ann', '{}', ARRAY[:ann + 2])), concat(right(t.room('ann')::text, 1), '/:', :ann + 2), 'one that began after that is');
 SELECT t.is(t.code(parlance.broadcast('ann', NULL, 'app:z', '1')) || t.code(parlance.broadcast(NULL, t.c(1), 'app:z', '1')), 'okok', 'for plugins');
 SELECT t.is(t.code(parlance.broadcast('ann', NULL, 'connect', '1')) || t.code(parlance.broadcast('ann', NULL, '', '1')) || t.code(parlance.broadcast(NULL, t.c(99), 'app:z', '1')),
 	'BAD_REQUESTBAD_REQUESTNOT_FOUND', 'their mistakes are answers');
