@@ -56,7 +56,7 @@ static bool must_wait(struct feed_room *room, int64_t seq, struct slice json)
 	if (!room->of_user || seq <= room->released)
 		return false;
 	ahead = deliver_about(room->core, json);
-	if (!ahead || ahead->state != ROOM_REPLAY)
+	if (!ahead || ahead->of_user || ahead->state != ROOM_REPLAY)
 		return false;
 	room->state = ROOM_REPLAY;
 	room->ahead = ahead;
