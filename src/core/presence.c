@@ -243,8 +243,11 @@ static void on_sync_timer(struct timer *timer)
 struct watched {
 	struct core *core;
 	struct list watching;
-	bool online; /* as they were told */
-	bool stale;  /* the storage is to be asked */
+	bool online;    /* as they were told */
+	bool stale;     /* the storage is to be asked */
+	bool found;     /* the storage says that he is online; within one callback */
+	uint64_t since; /* the subscription that made it */
+	uint64_t mark;  /* the latest one whose member watches him */
 	struct slice id;
 	char text[];
 };
@@ -282,7 +285,7 @@ static void unwatch_all(struct member *m)
 		unwatch(CONTAINER_OF(m->watching.next, struct watching, in_member));
 }
 
-static struct watched *watched_get(struct core *core, struct slice id)
+static struct watched *watched_get(struct core *core, struct slice id, uint64_t mark)
 {
 	struct watched *u = map_get(core->watched, id.p, id.len);
 
@@ -292,6 +295,7 @@ static struct watched *watched_get(struct core *core, struct slice id)
 	if (!u)
 		return NULL;
 	u->core = core;
+	u->since = mark;
 	memcpy(u->text, id.p, id.len);
 	u->id = slice_of(u->text, id.len);
 	list_init(&u->watching);
@@ -301,21 +305,28 @@ static struct watched *watched_get(struct core *core, struct slice id)
 	return NULL;
 }
 
-/* 0 or a PARLANCE_E*. */
-static int watch(struct member *m, struct slice id)
+/* Those whom a member watches get the mark. */
+static void mark_watched(const struct member *m, uint64_t mark)
 {
-	struct watched *u = watched_get(m->core, id);
+	for (struct list *node = m->watching.next; node != &m->watching; node = node->next)
+		CONTAINER_OF(node, struct watching, in_member)->watched->mark = mark;
+}
+
+/* mark: of those whom the member watches already. 0 or a PARLANCE_E*. */
+static int watch(struct member *m, struct slice id, uint64_t mark)
+{
+	struct watched *u = watched_get(m->core, id, mark);
 	struct watching *w = NULL;
 	int rc = m->n_watching < USERS_MAX ? PARLANCE_ENOMEM : PARLANCE_ELIMIT;
 
 	if (!u)
 		return PARLANCE_ENOMEM;
-	for (struct list *node = u->watching.next; node != &u->watching; node = node->next)
-		if (CONTAINER_OF(node, struct watching, in_watched)->member == m)
-			return 0;
+	if (u->mark == mark)
+		return 0;
 	if (rc == PARLANCE_ENOMEM)
 		w = calloc(1, sizeof(*w));
 	if (w) {
+		u->mark = mark;
 		m->n_watching++;
 		w->member = m;
 		w->watched = u;
@@ -382,16 +393,21 @@ static void on_looked(void *arg, const struct storage_answer *answer)
 	core->watched_under_way = false;
 	if (ok)
 		n = users_of(core, field(core, answer->json, "online"), &online);
+	for (size_t i = 0; i < n; i++) {
+		struct watched *u = map_get(core->watched, online[i].p, online[i].len);
+
+		if (u)
+			u->found = true;
+	}
 	for (size_t i = 0; i < q->n; i++) {
 		struct watched *u = map_get(core->watched, q->users[i].p, q->users[i].len);
-		bool is = false;
 
-		for (size_t k = 0; k < n && !is; k++)
-			is = slice_eq(online[k], q->users[i]);
 		if (u && ok)
-			tell(u, is);
+			tell(u, u->found);
 		else if (u)
-			u->stale = true; /* looked at again with the next beat */
+			u->stale = true; /* looked at again in time */
+		if (u)
+			u->found = false;
 	}
 	free(q);
 	if (ok)
@@ -483,6 +499,33 @@ static void on_get(struct request *r, struct slice json)
 	request_ok(&r, field(r->core, json, "ack"));
 }
 
+/* Has the member watch them. 0 or a PARLANCE_E*. */
+static int watch_all(struct member *m, struct slice list, struct slice list_online)
+{
+	struct core *core = m->core;
+	uint64_t mark = ++core->next_uid;
+	struct slice *users;
+	struct slice *online;
+	size_t n = users_of(core, list, &users);
+	size_t n_online = users_of(core, list_online, &online);
+	int rc = 0;
+
+	if (!n && list.len > strlen("[]"))
+		return PARLANCE_ELIMIT;
+	mark_watched(m, mark);
+	for (size_t i = 0; i < n && !rc; i++)
+		if (users[i].len)
+			rc = watch(m, users[i], mark);
+	for (size_t i = 0; i < n_online; i++) {
+		struct watched *u = map_get(core->watched, online[i].p, online[i].len);
+
+		/* Of others all who watch them were told. */
+		if (u && u->since == mark)
+			u->online = true;
+	}
+	return rc;
+}
+
 static void on_subscribe(struct request *r, struct slice json)
 {
 	static const char *const keys[] = { "ack", "users" };
@@ -490,36 +533,20 @@ static void on_subscribe(struct request *r, struct slice json)
 	struct member *m = request_member(r);
 	bool first = map_count(core->watched) == 0;
 	struct slice v[ARRAY_LEN(keys)];
-	struct slice *users;
-	struct slice *online;
-	size_t n_online;
-	size_t n;
+	int rc;
 
 	if (!m) {
 		request_free(&r);
 		return;
 	}
 	fields(core, json, keys, ARRAY_LEN(keys), v);
-	n = users_of(core, v[1], &users);
-	n_online = users_of(core, field(core, v[0], "online"), &online);
-	for (size_t i = 0; i < n; i++) {
-		bool known = map_get(core->watched, users[i].p, users[i].len);
-		struct watched *u;
-		int rc = users[i].len ? watch(m, users[i]) : 0;
-
-		if (rc) {
-			request_fail(&r, rc == PARLANCE_ELIMIT ? CODE_RATE_LIMITED : CODE_UNAVAILABLE,
-				     rc == PARLANCE_ELIMIT ? "Too many users are watched" : NULL);
-			return;
-		}
-		if (!users[i].len)
-			continue;
-		u = map_get(core->watched, users[i].p, users[i].len);
-		for (size_t k = 0; k < n_online && !known; k++)
-			u->online = u->online || slice_eq(online[k], users[i]);
-	}
-	request_ok(&r, v[0]);
-	/* What changed before the storage knew that somebody wants to hear it. */
+	rc = watch_all(m, v[1], field(core, v[0], "online"));
+	if (rc)
+		request_fail(&r, rc == PARLANCE_ELIMIT ? CODE_RATE_LIMITED : CODE_UNAVAILABLE,
+			     rc == PARLANCE_ELIMIT ? "Too many users are watched" : NULL);
+	else
+		request_ok(&r, v[0]);
+	/* So that the storage tells of changes from now on. */
 	if (first && map_count(core->watched))
 		instance_beat(core);
 }

@@ -54,6 +54,69 @@ static void test_presence_is_told_again(void **state)
 	check_not_called(PARLANCE_PRESENCE_SYNC);
 }
 
+static void subscribe(struct session *c, const char *users, const char *online)
+{
+	ask(c, 1, "presence:subscribe", "{'conversationId':'%s'}", CONV);
+	answer(PARLANCE_PRESENCE_GET, "{'ok':true,'ack':{'ok':true,'online':[%s]},'users':[%s]}",
+	       online, users);
+}
+
+/* Something may have changed of these users; then the storage says who of them is online. */
+static void change(const char *users, const char *online)
+{
+	fake_storage_message(plugins, json("{'f':0,'m':[['p',%s]]}", users));
+	answer(PARLANCE_PRESENCE_ONLINE, "{'ok':true,'online':[%s]}", online);
+}
+
+static void test_presence_is_watched(void **state)
+{
+	struct session *a = connect_user("alice");
+	struct session *b = connect_user("bob");
+
+	(void)state;
+	plugins->canned[PARLANCE_PRESENCE_ONLINE] = NULL;
+	subscribe(a, "'alice','carol','dave'", "'alice'");
+	check_ack(a, 1, "{'ok':true,'online':['alice']}");
+	/* Twice is once; what he says is what is told. */
+	subscribe(a, "'carol'", "'carol'");
+	check_ack(a, 1, "{'ok':true,'online':['carol']}");
+	subscribe(b, "'carol','erin','carol'", "'erin'");
+	check_ack(b, 1, "{'ok':true,'online':['erin']}");
+	change("'carol','dave','erin','nobody'", "'carol','erin','nobody'");
+	check_event(a, "presence:update", "{'userId':'carol','online':true}");
+	check_event(b, "presence:update", "{'userId':'carol','online':true}");
+	check_silent(a);
+	check_silent(b);
+	change("'carol','dave'", "'dave'");
+	check_event(b, "presence:update", "{'userId':'carol','online':false}");
+	change("'erin'", "");
+	check_event(b, "presence:update", "{'userId':'erin','online':false}");
+	check_silent(b);
+	forget(a);
+	/* Not known is not gone; it is looked at again. */
+	fake_storage_message(plugins, json("{'f':0,'m':[['p','dave']]}"));
+	answer_status(PARLANCE_PRESENCE_ONLINE, PARLANCE_STORAGE_UNAVAILABLE);
+	check_silent(a);
+	change("'erin'", "");
+	check_event(a, "presence:update", "{'userId':'dave','online':false}");
+	plugins->canned[PARLANCE_PRESENCE_ONLINE] = "{\"ok\":true,\"online\":[]}";
+}
+
+/* Who cannot be watched is not said to be. */
+static void test_presence_of_too_many(void **state)
+{
+	struct session *c = connect_user("alice");
+	struct strbuf users;
+
+	(void)state;
+	strbuf_init(&users, SIZE_MAX / 2);
+	for (size_t i = 0; i <= 1000; i++)
+		strbuf_printf(&users, "%s'user-%zu'", i ? "," : "", i);
+	subscribe(c, strbuf_cstr(&users), "'user-1'");
+	check_refused(c, 1, "RATE_LIMITED");
+	strbuf_fini(&users);
+}
+
 /* ---- clients that come back ---- */
 
 #define PID "pidpidpidpidpidpidpid1"
@@ -304,6 +367,8 @@ int main(void)
 		core_test(test_recovery_hears_what_ended),
 		core_test(test_recovery_hears_what_began),
 		core_test(test_presence_is_told_again),
+		core_test(test_presence_is_watched),
+		core_test(test_presence_of_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
