@@ -367,8 +367,11 @@ static void on_feed(void *ctx, bool up)
 
 	core->feed_up = up;
 	core_tell_ready(core);
-	if (up)
-		ask_all_heads(core);
+	if (!up)
+		return;
+	ask_all_heads(core);
+	/* The server may have crashed: what it knew of presence is gone, but we are registered. */
+	presence_restart(core);
 }
 
 static void on_ready(void *ctx, bool ready)

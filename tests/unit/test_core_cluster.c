@@ -54,6 +54,24 @@ static void test_presence_is_told_again(void **state)
 	check_not_called(PARLANCE_PRESENCE_SYNC);
 }
 
+/* A crash of the server empties the table, and may be over before the lease runs out. */
+static void test_presence_after_crash(void **state)
+{
+	struct session *c = connect_user("alice");
+
+	(void)state;
+	advance(100);
+	plugins->canned[PARLANCE_PRESENCE_SYNC] = NULL;
+	fake_storage_feed(plugins, false);
+	advance(1000);
+	check_not_called(PARLANCE_PRESENCE_SYNC);
+	fake_storage_feed(plugins, true);
+	advance(100);
+	check_param(PARLANCE_PRESENCE_SYNC, 1, json("{'%s'}", sid_of(c)));
+	answer(PARLANCE_PRESENCE_SYNC, NOTHING);
+	plugins->canned[PARLANCE_PRESENCE_SYNC] = "{\"ok\":true}";
+}
+
 static void subscribe(struct session *c, const char *users, const char *online)
 {
 	ask(c, 1, "presence:subscribe", "{'conversationId':'%s'}", CONV);
@@ -367,6 +385,7 @@ int main(void)
 		core_test(test_recovery_hears_what_ended),
 		core_test(test_recovery_hears_what_began),
 		core_test(test_presence_is_told_again),
+		core_test(test_presence_after_crash),
 		core_test(test_presence_is_watched),
 		core_test(test_presence_of_too_many),
 	};
