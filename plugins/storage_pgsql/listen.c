@@ -32,6 +32,7 @@ static void send_command(struct listener *l, const char *sql)
 		return;
 	}
 	l->busy = true;
+	l->busy_ms = store_now(l->link.store);
 	link_flush(&l->link);
 }
 
@@ -188,7 +189,8 @@ void listener_tick(struct listener *l)
 	struct lane *soft = &store->lanes[LANE_SOFT - 1];
 	uint64_t now = store_now(store);
 
-	if (l->busy || (l->probe_ms && now - l->probe_ms >= PROBE_INTERVAL_MS)) {
+	if ((l->busy && now - l->busy_ms >= PROBE_INTERVAL_MS) ||
+	    (l->probe_ms && now - l->probe_ms >= PROBE_INTERVAL_MS)) {
 		link_break(link, "notifications do not come through within %d ms%s",
 			   PROBE_INTERVAL_MS,
 			   l->pooler ? ": there is a pooler on the way, which forgets LISTEN in "

@@ -151,6 +151,7 @@ struct listener {
 	struct link link;
 	int64_t listening; /* the instance whose channel we listen to; 0: none */
 	bool busy;         /* a command is out */
+	uint64_t busy_ms;  /* since when */
 	bool heard;        /* a probe came back: the feed can be trusted */
 	bool pooler;       /* the server is not whom we are connected to */
 	uint64_t probe_ms; /* since when a probe is out; 0: none is */

@@ -3,6 +3,7 @@
 /* storage_pgsql: connections that cannot be made, break, or say nothing; and the feed. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -656,6 +657,37 @@ static void test_instance_channel(void **state)
 	assert_true(listens("parlance_i_44"));
 }
 
+static bool listener_is_idle(void)
+{
+	return strcmp(sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+			  "'parlanced listen' AND state = 'idle' AND query LIKE '%; LISTEN %'"),
+		      "1") == 0;
+}
+
+/* A server that is slow to take a LISTEN is not one that does not answer. */
+static void test_slow_listen(void **state)
+{
+	struct call call;
+	pid_t pid;
+
+	(void)state;
+	/* The first probe is waited for, and looked for often. */
+	submit_soft(&call, "sleep 2");
+	RIG_WAIT(&rig, sleeps("soft"));
+	terminate("listen");
+	RIG_WAIT(&rig, !rig.feed);
+	RIG_WAIT(&rig, listener_is_idle());
+	pid = (pid_t)backend_of("listen");
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	MOCK_CALL(rig.m, rig.ops->set_instance(rig.m->self, 42));
+	rig_wait(&rig, &call);
+	call_free(&call);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	RIG_WAIT(&rig, rig.feed);
+	wait_listens("parlance_i_42");
+	assert_int_equal(backend_of("listen"), pid);
+}
+
 static int conn_setup(void **state)
 {
 	if (server_setup(state))
@@ -699,6 +731,7 @@ int main(void)
 		UP(test_feed),
 		UP(test_forged_events),
 		UP(test_instance_channel),
+		UP(test_slow_listen),
 	};
 
 	if (!pg_server_installed()) {
