@@ -76,6 +76,8 @@ static void test_want_expires(void **state)
 
 	(void)state;
 	receive(8, "['w','%s',5]", t.message);
+	/* It has all: it hears that, and from whom. */
+	check_mail_to(8, "['c','%s',5,5,'']", t.message);
 	advance(9000);
 	receive(8, "['w','%s',3]", t.message);
 	advance(50);
@@ -99,6 +101,7 @@ static void test_want_odd_offset(void **state)
 	(void)state;
 	hold_mail();
 	receive(8, "['w','%s',0]", t.message); /* before there is any */
+	check_mail_to(8, "['c','%s',0,0,'']", t.message);
 	advance(100);
 	check_no_mail();
 	delta("a\xe2\x82\xac" "b");
@@ -115,6 +118,7 @@ static void test_want_odd_offset(void **state)
 	check_mail_to(8, "['c','%s',4,5,'b']", t.message);
 	/* More than there is: of another answer, or forged. */
 	receive(8, "['w','%s',2147483647]", t.message);
+	check_mail_to(8, "['c','%s',5,5,'']", t.message);
 	advance(50);
 	check_no_mail();
 	delta("c");
