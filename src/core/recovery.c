@@ -135,7 +135,8 @@ static bool take_room(struct slice *text, struct recovery_room *r)
 		*to++ = hex[id[i] >> 4];
 		*to++ = hex[id[i] & 15];
 	}
-	return take_char(text, '~') && take_position(text, r);
+	return !feed_room_id_is_users(slice_of(r->id, ID_UUID_LEN)) && take_char(text, '~') &&
+	       take_position(text, r);
 }
 
 static bool token_ok(struct slice pid)
