@@ -339,6 +339,16 @@ static int watch(struct member *m, struct slice id, uint64_t mark)
 	return w ? 0 : rc;
 }
 
+static void tell_one(struct member *m, const struct watched *u)
+{
+	struct strbuf *sb = json_begin(u->core);
+
+	json_text(sb, "userId", u->id);
+	json_key(sb, "online");
+	strbuf_append_str(sb, u->online ? "true}" : "false}");
+	member_emit(m, "presence:update", json_end(sb));
+}
+
 static void tell(struct watched *u, bool online)
 {
 	struct list *node;
@@ -347,15 +357,8 @@ static void tell(struct watched *u, bool online)
 	if (u->online == online)
 		return;
 	u->online = online;
-	LIST_FOREACH_SAFE (node, tmp, &u->watching) {
-		struct watching *w = CONTAINER_OF(node, struct watching, in_watched);
-		struct strbuf *sb = json_begin(u->core);
-
-		json_text(sb, "userId", u->id);
-		json_key(sb, "online");
-		strbuf_append_str(sb, online ? "true}" : "false}");
-		member_emit(w->member, "presence:update", json_end(sb));
-	}
+	LIST_FOREACH_SAFE (node, tmp, &u->watching)
+		tell_one(CONTAINER_OF(node, struct watching, in_watched)->member, u);
 }
 
 /* ---- looking ---- */
@@ -375,11 +378,30 @@ static size_t users_of(struct core *core, struct slice json, struct slice **user
 	return n;
 }
 
+static bool names(const struct slice *users, size_t n, struct slice id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(users[i], id))
+			return true;
+	return false;
+}
+
 struct question {
 	struct core *core;
 	size_t n;
 	struct slice users[]; /* their text behind them */
 };
+
+/* Marks those of the list who are watched, or takes the mark back. */
+static void find(struct core *core, const struct slice *list, size_t n, bool found)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct watched *u = map_get(core->watched, list[i].p, list[i].len);
+
+		if (u)
+			u->found = found;
+	}
+}
 
 static void on_looked(void *arg, const struct storage_answer *answer)
 {
@@ -393,12 +415,7 @@ static void on_looked(void *arg, const struct storage_answer *answer)
 	core->watched_under_way = false;
 	if (ok)
 		n = users_of(core, field(core, answer->json, "online"), &online);
-	for (size_t i = 0; i < n; i++) {
-		struct watched *u = map_get(core->watched, online[i].p, online[i].len);
-
-		if (u)
-			u->found = true;
-	}
+	find(core, online, n, true);
 	for (size_t i = 0; i < q->n; i++) {
 		struct watched *u = map_get(core->watched, q->users[i].p, q->users[i].len);
 
@@ -406,9 +423,8 @@ static void on_looked(void *arg, const struct storage_answer *answer)
 			tell(u, u->found);
 		else if (u)
 			u->stale = true; /* looked at again in time */
-		if (u)
-			u->found = false;
 	}
+	find(core, online, n, false);
 	free(q);
 	if (ok)
 		look(core);
@@ -526,6 +542,25 @@ static int watch_all(struct member *m, struct slice list, struct slice list_onli
 	return rc;
 }
 
+/* Others may have been told meanwhile what this answer did not know yet. */
+static void tell_news(struct member *m, struct slice list, struct slice list_online)
+{
+	struct core *core = m->core;
+	struct slice *users;
+	struct slice *online;
+	size_t n = users_of(core, list, &users);
+	size_t n_online = users_of(core, list_online, &online);
+
+	find(core, online, n_online, true);
+	for (size_t i = 0; i < n; i++) {
+		const struct watched *u = map_get(core->watched, users[i].p, users[i].len);
+
+		if (u && u->online != u->found)
+			tell_one(m, u);
+	}
+	find(core, online, n_online, false);
+}
+
 static void on_subscribe(struct request *r, struct slice json)
 {
 	static const char *const keys[] = { "ack", "users" };
@@ -541,11 +576,13 @@ static void on_subscribe(struct request *r, struct slice json)
 	}
 	fields(core, json, keys, ARRAY_LEN(keys), v);
 	rc = watch_all(m, v[1], field(core, v[0], "online"));
-	if (rc)
+	if (rc) {
 		request_fail(&r, rc == PARLANCE_ELIMIT ? CODE_RATE_LIMITED : CODE_UNAVAILABLE,
 			     rc == PARLANCE_ELIMIT ? "Too many users are watched" : NULL);
-	else
+	} else {
 		request_ok(&r, v[0]);
+		tell_news(m, v[1], field(core, v[0], "online"));
+	}
 	/* So that the storage tells of changes from now on. */
 	if (first && map_count(core->watched))
 		instance_beat(core);
