@@ -18,6 +18,7 @@
 #define REAP_MS 1500
 #define REAP_JITTER_MS 1000
 #define LEASE_MS 6000 /* as sql/005_instances.sql has it */
+#define SILENCE_MS 4000 /* without an answer to a beat: leases may be about to run out */
 #define OTHERS_MAX 256
 #define MAINTAIN_MS 3600000
 #define RETRY_MS 1000
@@ -167,6 +168,12 @@ static void take_stops(struct core *core, struct slice json)
 	}
 }
 
+/* Others may have waited as long as we do. */
+static bool is_silent(const struct core *core)
+{
+	return loop_now_ms(core->loop) - core->beaten_ms > SILENCE_MS;
+}
+
 static void on_beaten(void *arg, const struct storage_answer *answer)
 {
 	static const char *const keys[] = { "ok", "epoch", "instances", "stops" };
@@ -191,14 +198,16 @@ static void on_beaten(void *arg, const struct storage_answer *answer)
 	}
 	fields(core, answer->json, keys, ARRAY_LEN(keys), v);
 	if (!slice_is(v[0], "true")) {
+		core->beating_since_ms = 0;
 		log_warn("chat", LOG_FIELDS(LOG_INT("instance", core->instance)),
 			 "the lease ran out: running answers were ended by others (was the process "
 			 "or the database stopped?)");
 		register_anew(core);
 		return;
 	}
-	if (!core->beating_since_ms)
+	if (!core->beating_since_ms || is_silent(core))
 		core->beating_since_ms = loop_now_ms(core->loop);
+	core->beaten_ms = loop_now_ms(core->loop);
 	if (field_string(core, v[1], EPOCH_MAX, &epoch) == FIELD_OK)
 		instance_epoch(core, epoch);
 	take_others(core, v[2]);
@@ -269,7 +278,7 @@ static void on_reap_timer(struct timer *timer)
 
 	/* Who was away himself cannot tell who was not: he gives the others the time of a lease. */
 	if (!core->reaping && storage_ready(core->plugins) && core->beating_since_ms &&
-	    loop_now_ms(core->loop) - core->beating_since_ms >= LEASE_MS)
+	    !is_silent(core) && loop_now_ms(core->loop) - core->beating_since_ms >= LEASE_MS)
 		core->reaping = storage_call(core->plugins, PARLANCE_INSTANCE_REAP, NULL, 0,
 					     core->config->storage_timeout_ms, on_reaped,
 					     core) == 0;

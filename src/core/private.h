@@ -120,6 +120,7 @@ struct core {
 	int64_t beating;           /* the number whose beat is under way; 0: none */
 	bool beat_again;           /* another one is wanted behind it */
 	uint64_t beating_since_ms; /* since when all beats were answered; 0: the last one was not */
+	uint64_t beaten_ms;        /* when the last one was */
 	struct timer beat_timer;
 	struct timer reap_timer;
 	struct timer maintain_timer;
