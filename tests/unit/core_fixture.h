@@ -36,6 +36,7 @@ static char sids[SESSIONS_MAX][ID_TOKEN_LEN + 1]; /* of sessions */
 static unsigned int sockets_named;
 static int64_t session_seq;                         /* where session_open says a user's room is */
 static struct json_object *taken;                   /* the argument of what was last checked */
+static char taken_offset[SIO_OFFSET_MAX + 1];       /* and what followed it, or "" */
 
 /* ---- JSON ---- */
 
@@ -166,8 +167,25 @@ static inline void say_text(struct session *c, int ack, const char *event, const
 #define say(c, event, ...) say_text((c), -1, (event), json(__VA_ARGS__))
 #define ask(c, ack, event, ...) say_text((c), (ack), (event), json(__VA_ARGS__))
 
+/* Cuts off what follows an object. */
+static inline void take_offset(char *text)
+{
+	char *end = strrchr(text, '}');
+	size_t len;
+
+	taken_offset[0] = '\0';
+	if (!end || !end[1])
+		return;
+	assert_int_equal(strncmp(end + 1, ",\"", 2), 0);
+	len = strlen(end + 3);
+	assert_true(len > 1 && len <= SIO_OFFSET_MAX && end[3 + len - 1] == '"');
+	memcpy(taken_offset, end + 3, len - 1);
+	taken_offset[len - 1] = '\0';
+	end[1] = '\0';
+}
+
 /** The next packet that the client was sent begins with head, and its arguments after the name
- * (which may be empty) are one object that includes this. */
+ * (which may be empty) are one object that includes this, and perhaps an offset. */
 static inline void check_packet(struct session *c, const char *head, const char *expected)
 {
 	struct fake_message *m;
@@ -181,6 +199,7 @@ static inline void check_packet(struct session *c, const char *head, const char 
 	if (strncmp(m->text, head, len) != 0 || m->text[m->len - 1] != ']')
 		fail_msg("%s\n  was sent instead of %s%s", m->text, head, expected);
 	m->text[m->len - 1] = '\0';
+	take_offset(m->text);
 	json_object_put(taken);
 	taken = json_tokener_parse(m->text + len);
 	some = json_tokener_parse(expected);
@@ -444,7 +463,9 @@ static inline int teardown(void **state)
 		bad |= left("rooms", stats.rooms);
 		bad |= left("answers", stats.generations);
 	}
-	bad |= left("requests to the storage", fake_calls(plugins));
+	for (struct list *node = plugins->calls.next; node != &plugins->calls; node = node->next)
+		bad |= left(storage_function_name(
+				CONTAINER_OF(node, struct fake_call, node)->function), 1);
 	bad |= left("requests to providers", fake_answer_find(plugins) != NULL);
 	bad |= left("verifications", fake_verification_find(plugins) != NULL);
 	fake_plugins_close(plugins);
