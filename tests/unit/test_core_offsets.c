@@ -276,10 +276,11 @@ static void test_odd_events(void **state)
 {
 	static const char *const lists[] = { "[{'s':3},{'s':4},7,null,'x',[],{}]", "7", "{}" };
 
+	struct session *c;
+
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		struct session *c = come_back("e1.0." TAG "~1");
-
+		c = come_back("e1.0." TAG "~1");
 		answer_recovered(json("[%s,%s]", room_json(ALICE_ROOM, "", 0, ""),
 				      room_json(CONV, "owner", 2, json(",'events':%s", lists[i]))));
 		check_recovered(c, "e1.0." TAG "~1");
@@ -287,6 +288,16 @@ static void test_odd_events(void **state)
 		session_close(c, SESSION_TRANSPORT_CLOSE);
 		turn();
 	}
+	/* Of one that it should not know yet the feed tells. */
+	c = come_back("e1.0." TAG "~1");
+	answer_recovered(json("[%s,%s]", room_json(ALICE_ROOM, "", 0, ""),
+			      room_json(CONV, "owner", 2, json(",'events':[%s,%s]",
+							       missed(CONV, 2), missed(CONV, 3)))));
+	check_recovered(c, "e1.0." TAG "~1");
+	check_event(c, "message:updated", "{'n':2}");
+	check_silent(c);
+	feed(CONV, 3, TYPE, "{'n':3}");
+	check_at(c, "e1.0." TAG "~2-1", "message:updated", "{'n':3}");
 }
 
 /* ---- switched off ---- */

@@ -124,9 +124,13 @@ static void test_no_access(void **state)
 /* That his connections were ended is what he missed. */
 static void test_missed_kick(void **state)
 {
-	struct session *c = come_back("e1.0");
+	struct session *later;
+	struct session *c;
 
 	(void)state;
+	session_seq = 1;
+	later = connect_user("alice"); /* who came since then may stay */
+	c = come_back("e1.0");
 	answer_recovered(
 	    json("[%s]", room_json(ALICE_ROOM, "", 1,
 				   json(",'events':[%s]",
@@ -135,7 +139,8 @@ static void test_missed_kick(void **state)
 	check_recovered(c, "e1.0");
 	check_sent(c, "1");
 	check_silent(c);
-	assert_int_equal(stats().sockets, 0);
+	check_silent(later);
+	assert_int_equal(stats().sockets, 1);
 }
 
 /* ---- where the rooms here are ---- */
@@ -265,6 +270,18 @@ static void test_gone_while_waiting(void **state)
 	assert_int_equal(stats().rooms, 2);
 }
 
+/* And it waits no longer than there is a chat. */
+static void test_free_while_waiting(void **state)
+{
+	(void)bob_at(5);
+	(void)state;
+	(void)come_back("e1.0." TAG "~4");
+	answer_recovered(rooms_with(7, ""));
+	close_sessions();
+	fake_plugins_close(plugins);
+	core_free(&core);
+}
+
 /* ---- answers that run ---- */
 
 /* Its connection still counts as alive, and its answer runs. */
@@ -373,6 +390,7 @@ int main(void)
 		recovery_test(test_room_too_far_ahead),
 		recovery_test(test_room_behind),
 		recovery_test(test_gone_while_waiting),
+		recovery_test(test_free_while_waiting),
 		recovery_test(test_take_over),
 		recovery_test(test_others_answer),
 		recovery_test(test_answer_in_tail),

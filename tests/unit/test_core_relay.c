@@ -239,6 +239,10 @@ static void test_own(void **state)
 	join_active(c, json("{'assistantMessageId':'%s','streamId':'%s'}", t.message, t.stream));
 	check_event(c, "message:snapshot", "{'content':'Hello'}");
 	check_no_mail();
+	/* Nor does it ask for others' while nobody is in the room. */
+	ask(c, 2, "leave:conversation", "'%s'", CONV);
+	others_answer_begins();
+	check_no_mail();
 	finish_answer(&t);
 }
 
