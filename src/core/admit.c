@@ -31,7 +31,7 @@ struct admission {
 	struct member *member;
 	unsigned attempts;
 	struct room_waiter waiter;
-	char pid[ID_TOKEN_LEN + 1];  /* what it is made from; then the connection's */
+	char pid[ID_TOKEN_LEN + 1];  /* what a new one is made from; then that */
 	struct recovery *recovery;   /* NULL: it asks for none, or gets none */
 	char *answer;                /* the storage's */
 };
@@ -194,7 +194,7 @@ static void enter(struct admission *a)
 	}
 	take_over(core, sid);
 	/* From here on the member goes with its socket. */
-	sio_accept(s, recoverable ? a->pid : NULL, sid.p);
+	sio_accept(s, !recoverable ? NULL : a->recovery ? a->recovery->pid : a->pid, sid.p);
 	if (make_member(a, s) != 0 || sio_join(s, a->member->user->room_name) != 0 ||
 	    (a->recovery && recovery_enter(a->recovery, a->member) != 0)) {
 		if (a->member)
@@ -316,10 +316,8 @@ static int read_session(struct admission *a, struct slice json)
 		return PARLANCE_EINVAL;
 	if (!slice_is(v[5], "true"))
 		recovery_free(&a->recovery);
-	if (a->recovery)
-		memcpy(a->pid, a->recovery->pid, ID_TOKEN_LEN);
-	else if (field_string(core, v[6], ID_TOKEN_LEN, &pid) == FIELD_OK &&
-		 pid.len == ID_TOKEN_LEN)
+	if (!a->recovery && field_string(core, v[6], ID_TOKEN_LEN, &pid) == FIELD_OK &&
+	    pid.len == ID_TOKEN_LEN)
 		memcpy(a->pid, pid.p, ID_TOKEN_LEN);
 	instance_epoch(core, epoch);
 	free(a->answer);
@@ -399,6 +397,10 @@ static void on_verified(void *arg, const struct auth_answer *answer)
 
 	if (!s) {
 		admission_free(&a);
+		return;
+	}
+	if (answer->accepted && a->core->draining) {
+		come_again(&a);
 		return;
 	}
 	if (answer->accepted) {

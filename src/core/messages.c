@@ -171,9 +171,7 @@ static void send_now(struct request *r, struct slice ack)
 	struct joined *j = m ? member_joined(m, r->room) : NULL;
 	struct generation_config config;
 
-	/* Its offset must say that it is in the room, should the connection break now. */
-	if (j && ack.len)
-		conversation_tell_joined(m, slice_str(r->conversation));
+	(void)ack;
 	if (!j) {
 		request_fail(&r, CODE_NOT_FOUND, NULL);
 		return;
@@ -208,8 +206,11 @@ static void join_and_send(struct request *r, struct slice ack)
 {
 	struct member *m = request_member(r);
 
-	if (m)
+	if (m) {
+		/* Its offset must say that it is in the room, should the connection break now. */
+		conversation_tell_joined(m, slice_str(r->conversation));
 		relay_join(r->room, m, field(r->core, ack, "activeStream"));
+	}
 	send_now(r, ack);
 }
 

@@ -378,14 +378,6 @@ static size_t users_of(struct core *core, struct slice json, struct slice **user
 	return n;
 }
 
-static bool names(const struct slice *users, size_t n, struct slice id)
-{
-	for (size_t i = 0; i < n; i++)
-		if (slice_eq(users[i], id))
-			return true;
-	return false;
-}
-
 struct question {
 	struct core *core;
 	size_t n;

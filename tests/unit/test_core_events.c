@@ -220,8 +220,8 @@ static void test_malformed(void **state)
 static void test_largest(void **state)
 {
 	struct session *c = connect_and_join("alice");
-	const char *deep = "{'metadata':{'a':[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-			   "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}";
+	const char *deep = "{'metadata':{'a':[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+			   "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}";
 	struct strbuf sb;
 
 	(void)state;
