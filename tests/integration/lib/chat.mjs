@@ -16,6 +16,7 @@ import { promisify } from 'node:util';
 import { io } from 'socket.io-client';
 import { validate, validateAck } from './contract.mjs';
 import { Program, programOf } from './program.mjs';
+import { Psql } from './psql.mjs';
 import { Recorder } from './recorder.mjs';
 import { PATIENCE, each, event, within } from './util.mjs';
 
@@ -61,11 +62,28 @@ export class Database {
 
 	async up() {
 		this.url = await this.#control('start', ...this.settings);
+		this.running = true;
 	}
 
 	// As a power cut would end it.
 	async kill() {
+		this.running = false;
 		await this.#control('kill');
+	}
+
+	// The Unix socket that it listens on, as net.connect takes it.
+	get place() {
+		return { path: join(this.#folder, '.s.PGSQL.5432') };
+	}
+
+	// Its address by way of a proxy.
+	urlAt(port) {
+		const url = new URL(this.url);
+		url.searchParams.set('host', '127.0.0.1');
+		url.searchParams.set('port', port);
+		url.searchParams.set('sslmode', 'disable');
+		url.searchParams.set('gssencmode', 'disable');
+		return url.href;
 	}
 
 	async migrate() {
@@ -87,6 +105,17 @@ export class Database {
 		]);
 		const text = stdout.replace(/\n$/, '');
 		return text ? text.split('\x1e').map((row) => row.split('\x1f')) : [];
+	}
+
+	// A transaction with these statements, which stays open until the function that it returns is
+	// called.
+	async hold(statements) {
+		const psql = new Psql(this.url);
+		await psql.sql(`BEGIN; ${statements}`);
+		return async (how = 'COMMIT') => {
+			await psql.sql(how);
+			await psql.end();
+		};
 	}
 
 	async stop() {
@@ -116,8 +145,14 @@ export class Service extends Program {
 }
 
 export class Daemon extends Program {
-	// set: options; service: null for the demo provider.
-	static async start({ database, service = null, set = {}, env = {} }) {
+	// set: options; service: null for the demo provider. lines: what it says when it has started.
+	static async start({
+		database,
+		service = null,
+		set = {},
+		env = {},
+		lines = [/chat: registered in the database/],
+	}) {
 		const daemon = new Daemon();
 		const provider = service ? 'provider_openai' : 'provider_demo';
 		const options = {
@@ -143,8 +178,12 @@ export class Daemon extends Program {
 				},
 				stdio: ['ignore', 'pipe', 'pipe'],
 			},
-			[/listener: listening .*port=(\d+)/, /chat: registered in the database/],
+			[/listener: listening listener=main .*port=(\d+)/, /main: ready/, ...lines],
 		);
+		daemon.ports = {};
+		const listening = /listener: listening.* listener=(\S+) .*port=(\d+)/g;
+		for (const [, name, port] of daemon.stderr.matchAll(listening))
+			daemon.ports[name] = Number(port);
 		daemon.port = Number(match[1]);
 		daemon.url = `http://127.0.0.1:${daemon.port}`;
 		return daemon;
@@ -169,9 +208,9 @@ export class Tab {
 		tab.socket.onAny((name, ...args) => {
 			const entry = { name, data: args[0], at: performance.now() };
 			try {
-				// The offset that connection state recovery needs stands behind the data.
-				assert.equal(args.length, 2, `${name} carries ${args.length} arguments`);
-				assert.equal(typeof args[1], 'string');
+				// An offset stands behind the object when recovery was negotiated.
+				const types = tab.socket._pid ? ['object', 'string'] : ['object'];
+				assert.deepEqual(args.map((a) => typeof a), types, `arguments of ${name}`);
 				// What applications publish is theirs.
 				if (!name.startsWith('app:')) validate(name, args[0]);
 			} catch (error) {
@@ -184,7 +223,10 @@ export class Tab {
 			const refused = new Promise((_, reject) => {
 				tab.socket.once('connect_error', reject);
 			});
-			await Promise.race([tab.next('session:ready'), refused]);
+			await Promise.race([tab.next('session:ready'), refused]).catch((error) => {
+				tab.socket.disconnect();
+				throw error;
+			});
 		}
 		return tab;
 	}

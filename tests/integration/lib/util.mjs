@@ -10,10 +10,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export const PATIENCE = 10000;
 
+// what: a text, or a function that makes one when the time is over.
 export async function within(promise, ms, what) {
 	let timer;
 	const late = new Promise((_, reject) => {
-		timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms);
+		timer = setTimeout(() => {
+			const text = typeof what === 'function' ? what() : what;
+			reject(new Error(`not within ${ms} ms: ${text}`));
+		}, ms);
 	});
 	try {
 		return await Promise.race([promise, late]);
