@@ -109,9 +109,8 @@ static void test_outbox_large(void **state)
 
 		for (size_t k = 0; k < json_object_array_length(list); k++) {
 			struct json_object *m = json_object_array_get_idx(list, k);
-			bool typing = json_object_array_length(m) == 5 &&
-				      strcmp(json_object_get_string(json_object_array_get_idx(m, 0)),
-					     "t") == 0;
+			const char *kind = json_object_get_string(json_object_array_get_idx(m, 0));
+			bool typing = strcmp(kind, "t") == 0;
 
 			if (typing) /* began, ended, began, ... */
 				assert_int_equal(
@@ -359,8 +358,8 @@ static void test_peers(void **state)
 	n_peers = 4;
 	beat_answer("{'ok':true,'instances':[]}");
 	assert_int_equal(n_peers, 0);
-	beat_answer("{'ok':true,'instances':[{'id':8,'address':'http://a:1'},{'id':9,'address':null},"
-		    "{'id':0,'address':'b'},{'id':-1,'address':'c'},{'id':'x','address':'d'},7,"
+	beat_answer("{'ok':true,'instances':[{'id':8,'address':'http://a:1'},"
+		    "{'id':9,'address':null},{'id':0,'address':'b'},{'id':-1,'address':'c'},{'id':'x','address':'d'},7,"
 		    "{'address':'e'},{'id':10,'address':''},{'id':11,'address':'[::1]:2'}]}");
 	assert_int_equal(n_peers, 2);
 	assert_int_equal(peers[0].number, 8);

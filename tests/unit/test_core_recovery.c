@@ -30,8 +30,9 @@ static void test_recovered(void **state)
 			      room_json(ALICE_ROOM, "", 4, json(",'events':[%s]",
 								missed(ALICE_ROOM, 4))),
 			      room_json(CONV2, "viewer", 0, ""),
-			      room_json(CONV, "editor", 7, json(",'events':[%s,%s]",
-								missed(CONV, 6), missed(CONV, 7)))));
+			      room_json(CONV, "editor", 7,
+					json(",'events':[%s,%s]", missed(CONV, 6),
+					     missed(CONV, 7)))));
 	check_recovered(c, "e1.3." TAG "~5." TAG2 "~0");
 	/* Conversations first. */
 	check_at(c, "e1.3." TAG "~5-1." TAG2 "~0", "message:updated", "{'n':6}");

@@ -95,7 +95,8 @@ static struct session *begin_connect(void)
 static void test_not_now(void **state)
 {
 	static const char *const answers[] = {
-		"{'ok':false,'code':'INTERNAL','room':'" ALICE_ROOM "','seq':0,'streams':[],'epoch':'e1'}",
+		"{'ok':false,'code':'INTERNAL','room':'" ALICE_ROOM "','seq':0,'streams':[],"
+		"'epoch':'e1'}",
 		"{'ok':true,'room':'x','seq':0,'streams':[],'epoch':'e1'}",
 		"{'ok':true,'seq':0,'streams':[],'epoch':'e1'}",
 		"{'ok':true,'room':'" ALICE_ROOM "','streams':[],'epoch':'e1'}",
@@ -103,7 +104,8 @@ static void test_not_now(void **state)
 		"{'ok':true,'room':'" ALICE_ROOM "','seq':0,'epoch':'e1'}",
 		"{'ok':true,'room':'" ALICE_ROOM "','seq':0,'streams':[]}",
 		"{'ok':true,'room':'" ALICE_ROOM "','seq':0,'streams':[],'epoch':'e1'}",
-		"{'ok':true,'room':'" ALICE_ROOM "','seq':0,'streams':[],'epoch':'e1','socket':'x'}",
+		"{'ok':true,'room':'" ALICE_ROOM "','seq':0,'streams':[],'epoch':'e1',"
+		"'socket':'x'}",
 	};
 	struct session *c = begin_connect();
 
