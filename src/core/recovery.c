@@ -344,6 +344,9 @@ static enum recovery_outcome take_room_answer(struct recovery *r, struct core *c
 	case ROOM_STALE:
 		break;
 	}
+	/* Since then it may have been decided that he has no part in it any more. */
+	if (head < room->roles_seq)
+		return RECOVERY_AGAIN;
 	return covered(core, rr, head) < room->known ? RECOVERY_AGAIN : RECOVERY_READY;
 }
 
