@@ -172,6 +172,11 @@ static void test_outbox_bounded(void **state)
 	settle(&t, "complete", "stop");
 }
 
+static void on_stopped(void *arg)
+{
+	assert_null(arg);
+}
+
 /* Who has no number has nobody to talk to, nor who is about to end. */
 static void test_outbox_nobody(void **state)
 {
@@ -185,8 +190,14 @@ static void test_outbox_nobody(void **state)
 	answer(PARLANCE_INSTANCE_REGISTER, "{'ok':true,'id':8}");
 	type(c, true);
 	check_mail("[[0,{'f':8,'m':[['t','%s','alice','%s',1]]}]]", CONV, sid_of(c));
-	type(c, false);
-	json_object_put(take_mail());
+	core_stop(core, on_stopped, NULL);
+	session_close(c, SESSION_TRANSPORT_CLOSE);
+	turn();
+	check_no_mail();
+	plugins->canned[PARLANCE_INSTANCE_BEAT] = NULL;
+	receive(0, "['b']");
+	check_not_called(PARLANCE_INSTANCE_BEAT);
+	answer(PARLANCE_INSTANCE_RETIRE, NOTHING);
 }
 
 /* ---- what is received ---- */
@@ -435,6 +446,26 @@ static void test_epoch(void **state)
 	assert_false(a->closed);
 }
 
+/* It is told by a session while a beat is under way, of the number that is lost with it. */
+static void test_epoch_while_beating(void **state)
+{
+	struct session *c;
+
+	(void)state;
+	plugins->canned[PARLANCE_INSTANCE_BEAT] = NULL;
+	receive(0, "['b']");
+	c = connect_in("e2");
+	check_ready(c, "alice");
+	answer(PARLANCE_INSTANCE_REGISTER, "{'ok':true,'id':8}");
+	advance(1);
+	check_param(PARLANCE_INSTANCE_BEAT, 0, "7");
+	answer(PARLANCE_INSTANCE_BEAT, "{'ok':false}");
+	assert_int_equal(plugins->instance, 8);
+	check_not_called(PARLANCE_INSTANCE_REGISTER);
+	check_param(PARLANCE_INSTANCE_BEAT, 0, "8");
+	answer(PARLANCE_INSTANCE_BEAT, "{'ok':true,'epoch':'e2'}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +479,7 @@ int main(void)
 		core_test(test_reap_waits),
 		core_test(test_peers),
 		core_test(test_epoch),
+		core_test(test_epoch_while_beating),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

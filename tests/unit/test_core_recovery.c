@@ -216,6 +216,49 @@ static void test_room_too_far_ahead(void **state)
 	check_event(b, "message:updated", "{'n':6}");
 }
 
+/* He is taken out while the storage answers, which did not know of it yet. */
+static void test_taken_out(void **state)
+{
+	static const struct {
+		const char *type;
+		const char *body;
+		bool out;
+	} cases[] = {
+		{ "conversation.updated",
+		  "{'update':{'participants':[{'userId':'bob','role':'owner'}]}}", true },
+		{ "conversation.deleted", "{'id':'" CONV "'}", true },
+		{ "conversation.updated",
+		  "{'update':{'participants':[{'userId':'bob','role':'owner'},"
+		  "{'userId':'alice','role':'viewer'}]}}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct session *b = bob_at(1);
+		struct session *c = come_back("e1.0." TAG "~1");
+		const char *role = cases[i].out ? "" : room_json(CONV, "viewer", 2, ",'events':[]");
+
+		feed(CONV, 2, cases[i].type, "%s", cases[i].body);
+		answer_recovered(json("[%s,%s]", room_json(ALICE_ROOM, "", 0, ""),
+				      room_json(CONV, "editor", 1, "")));
+		check_silent(c);
+		check_param(PARLANCE_SESSION_OPEN, 1, PID);
+		answer_recovered(json("[%s%s%s]", room_json(ALICE_ROOM, "", 0, ""), *role ? "," : "",
+				      role));
+		check_recovered(c, cases[i].out ? "e1.0" : "e1.0." TAG "~1");
+		ask(c, 1, "message:send", "{'conversationId':'%s','content':'Hi'}", CONV);
+		if (cases[i].out) {
+			answer(PARLANCE_CONVERSATION_JOIN, "{'ok':false,'code':'NOT_FOUND'}");
+			check_refused(c, 1, "NOT_FOUND");
+		} else {
+			check_refused(c, 1, "FORBIDDEN");
+		}
+		session_close(c, SESSION_TRANSPORT_CLOSE);
+		session_close(b, SESSION_TRANSPORT_CLOSE);
+		turn();
+	}
+}
+
 /* The rooms here have not heard of what the storage has: it is waited for. */
 static void test_room_behind(void **state)
 {
@@ -389,6 +432,7 @@ int main(void)
 		recovery_test(test_missed_kick),
 		recovery_test(test_room_ahead),
 		recovery_test(test_room_too_far_ahead),
+		recovery_test(test_taken_out),
 		recovery_test(test_room_behind),
 		recovery_test(test_gone_while_waiting),
 		recovery_test(test_free_while_waiting),
