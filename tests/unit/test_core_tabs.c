@@ -378,7 +378,22 @@ static void test_roles(void **state)
 	forget(b);
 	ask(b, 1, "message:send", "{'conversationId':'%s','content':'Hi'}", CONV);
 	check_refused(b, 1, "FORBIDDEN");
+	/* Who is not named any more has left before the others are told. */
+	next_event("conversation.updated",
+		   "{'update':{'participants':[{'userId':'alice','role':'owner'}]}}");
+	check_silent(b);
+	next_event("message.updated", "{}");
+	check_silent(b);
+	assert_int_equal(stats().rooms, 1);
 	feed(BOB_ROOM, 1, "conversation.deleted", "{'conversationId':'%s'}", CONV);
+	check_event(b, "conversation:delete", "{}");
+	check_event(b, "conversation:deleted", "{}");
+	/* Nobody takes part in what is deleted. */
+	join_as(b, "owner");
+	next_event("conversation.deleted", "{'conversationId':'%s'}", CONV);
+	assert_int_equal(stats().rooms, 1);
+	join_as(b, "owner");
+	feed(BOB_ROOM, 2, "conversation.deleted", "{'conversationId':'%s'}", CONV);
 	check_event(b, "conversation:delete", "{}");
 	check_event(b, "conversation:deleted", "{}");
 	next_event("message.updated", "{}");
