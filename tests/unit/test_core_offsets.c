@@ -256,12 +256,17 @@ static void test_malformed(void **state)
 		"[{'id':'" ALICE_ROOM "','role':'','seq':0},"
 		"{'id':'" CONV "','role':'owner','seq':0},{'id':'" CONV "','role':'','seq':0}]",
 	};
+	struct session *c = come_back("e1.0." TAG "~0");
 	struct core_stats stats;
 
 	(void)state;
+	/* One that does not even tell of the session. */
+	answer(PARLANCE_SESSION_OPEN, "{'ok':true,'recovered':true,'rooms':[]}");
+	check_anew(c);
+	session_close(c, SESSION_TRANSPORT_CLOSE);
+	turn();
 	for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
-		struct session *c = come_back("e1.0." TAG "~0");
-
+		c = come_back("e1.0." TAG "~0");
 		answer_recovered(json("%s", rooms[i]));
 		check_anew(c);
 		session_close(c, SESSION_TRANSPORT_CLOSE);

@@ -117,6 +117,46 @@ static void test_owner_changes(void **state)
 	check_end(c);
 }
 
+/* How often it is asked for within two minutes. */
+static unsigned int count_asked(void)
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < 120; i++) {
+		turn();
+		for (; fake_call_find(plugins, PARLANCE_INSTANCE_SEND); n++)
+			check_mail_to(0, "['w','%s',0]", MESSAGE);
+		advance(1000);
+	}
+	return n;
+}
+
+/* Nobody has it: it is over, and nobody said so. While the feed is down, the end would not be
+ * heard, and it is asked for on and on. */
+static void test_nobody_has_it(void **state)
+{
+	struct session *c = connect_and_join("alice");
+
+	(void)state;
+	hold_mail();
+	others_answer_begins();
+	check_event(c, "ai:typing:start", "{}");
+	assert_int_equal(count_asked(), 16);
+	assert_int_equal(count_asked(), 0);
+	others_answer_ends("");
+	check_end(c);
+	others_answer_begins();
+	check_event(c, "ai:typing:start", "{}");
+	fake_storage_feed(plugins, false);
+	assert_true(count_asked() > 20);
+	assert_true(count_asked() > 20);
+	fake_storage_feed(plugins, true);
+	assert_in_range(count_asked(), 10, 16);
+	assert_int_equal(count_asked(), 0);
+	others_answer_ends("");
+	check_end(c);
+}
+
 /* Who comes in while it runs gets one snapshot, and what follows it. */
 static void test_join(void **state)
 {
@@ -328,6 +368,7 @@ int main(void)
 		core_test(test_watch),
 		core_test(test_hole),
 		core_test(test_owner_changes),
+		core_test(test_nobody_has_it),
 		core_test(test_join),
 		core_test(test_ends_early),
 		core_test(test_leave),
