@@ -171,6 +171,7 @@ static void enter(struct admission *a)
 	struct core *core = a->core;
 	struct sio_socket *s = admission_socket(a);
 	bool recoverable = core->config->recovery_window_s > 0;
+	char pid[RECOVERY_PID_MAX + 1];
 	struct slice v[ARRAY_LEN(keys)];
 	struct slice sid;
 
@@ -194,7 +195,8 @@ static void enter(struct admission *a)
 	}
 	take_over(core, sid);
 	/* From here on the member goes with its socket. */
-	sio_accept(s, !recoverable ? NULL : a->recovery ? a->recovery->pid : a->pid, sid.p);
+	recovery_pid(a->pid, core->epoch, a->room, pid);
+	sio_accept(s, !recoverable ? NULL : a->recovery ? a->recovery->told : pid, sid.p);
 	if (make_member(a, s) != 0 || sio_join(s, a->member->user->room_name) != 0 ||
 	    (a->recovery && recovery_enter(a->recovery, a->member) != 0)) {
 		if (a->member)

@@ -555,15 +555,21 @@ struct recovery_room {
 	bool found;          /* the client may be in it again */
 };
 
+#define RECOVERY_PID_MAX 80
+
 struct recovery {
 	char epoch[EPOCH_MAX + 1];
 	char pid[ID_TOKEN_LEN + 1];
+	char told[RECOVERY_PID_MAX + 1]; /* the pid as the client has it */
 	size_t n;
 	struct recovery_room rooms[]; /* the user's first */
 };
 
 /** sio's callback: the offset of a socket. */
 size_t recovery_offset(void *ctx, const struct sio_socket *socket, char out[SIO_OFFSET_MAX]);
+/** The pid that a client is given whose connection begins now. */
+void recovery_pid(const char *pid, const char *epoch, const struct feed_room *user_room,
+		  char out[RECOVERY_PID_MAX + 1]);
 /** What a client remembers; NULL when that is nothing that we said, or out of memory. */
 MUST_USE struct recovery *recovery_new(struct slice pid, struct slice offset);
 void recovery_free(struct recovery **recovery);

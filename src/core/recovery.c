@@ -10,7 +10,8 @@
  *
  * EPOCH names the history of the database that the positions belong to. The first position is that
  * of the user's room; ROOM is a conversation's id in base64. PART: so many messages of the event
- * after SEQ were sent as well. What a client claims gives it nothing that a join would not: the
+ * after SEQ were sent as well. The pid names the connection and has the offset that it began with
+ * behind a colon, for a client that is cut off before its first event. What a client claims gives it nothing that a join would not: the
  * storage checks its access to each room again.
  *
  * While the storage is asked, the rooms' own events are kept, and a room that has not come as far
@@ -139,6 +140,12 @@ static bool take_room(struct slice *text, struct recovery_room *r)
 	       take_position(text, r);
 }
 
+void recovery_pid(const char *pid, const char *epoch, const struct feed_room *user_room,
+		  char out[RECOVERY_PID_MAX + 1])
+{
+	(void)snprintf(out, RECOVERY_PID_MAX + 1, "%s:%s.%" PRId64, pid, epoch, user_room->known);
+}
+
 static bool token_ok(struct slice pid)
 {
 	for (size_t i = 0; i < pid.len; i++)
@@ -181,15 +188,23 @@ static bool take_offset(struct recovery *r, struct slice text, size_t max)
 
 struct recovery *recovery_new(struct slice pid, struct slice offset)
 {
-	size_t max = 1 + offset.len / (ROOM_TAG_LEN + 3);
+	struct slice token = slice_of(pid.p, pid.len < ID_TOKEN_LEN ? pid.len : ID_TOKEN_LEN);
+	struct slice begin = slice_of(pid.p + token.len, pid.len - token.len);
 	struct recovery *r;
+	size_t max;
 
-	if (!token_ok(pid) || !offset.len || offset.len > SIO_OFFSET_MAX)
+	if (!token_ok(token) || pid.len > RECOVERY_PID_MAX || !take_char(&begin, ':'))
 		return NULL;
+	if (!offset.len)
+		offset = begin;
+	if (!offset.len || offset.len > SIO_OFFSET_MAX)
+		return NULL;
+	max = 1 + offset.len / (ROOM_TAG_LEN + 3);
 	r = calloc(1, sizeof(*r) + max * sizeof(r->rooms[0]));
 	if (!r)
 		return NULL;
-	memcpy(r->pid, pid.p, pid.len);
+	memcpy(r->pid, token.p, token.len);
+	memcpy(r->told, pid.p, pid.len);
 	if (!take_offset(r, offset, max))
 		recovery_free(&r);
 	return r;

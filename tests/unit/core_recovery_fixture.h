@@ -11,7 +11,8 @@
 
 #define TAG "ERERERERQRGBEREREREREQ"  /* of CONV */
 #define TAG2 "IiIiIiIiQiKCIiIiIiIiIg" /* of CONV2 */
-#define PID "pid-_AZaz09abcdefghijk"
+#define PID_TOKEN "pid-_AZaz09abcdefghijk"
+#define PID PID_TOKEN ":e1.0"
 #define SID "sid-of-the-connection-" /* as the storage makes it of PID */
 
 #define TYPE "message.updated"
@@ -49,7 +50,7 @@ static inline struct session *come_back(const char *offset)
 {
 	struct session *c = come_with("alice", PID, offset);
 
-	check_param(PARLANCE_SESSION_OPEN, 1, PID);
+	check_param(PARLANCE_SESSION_OPEN, 1, PID_TOKEN);
 	return c;
 }
 
@@ -97,9 +98,9 @@ static inline void check_anew(struct session *c)
 
 	check_asked_anew();
 	(void)snprintf(pid, sizeof(pid), "%s", param(PARLANCE_SESSION_OPEN, 2));
-	assert_string_not_equal(pid, PID);
+	assert_string_not_equal(pid, PID_TOKEN);
 	answer_session("alice");
-	check_sent(c, json("0{'sid':'socket-%015u','pid':'%s'}", sockets_named, pid));
+	check_sent(c, json("0{'sid':'socket-%015u','pid':'%s:e1.0'}", sockets_named, pid));
 	check_at(c, "e1.0", "session:ready", "{'recovered':false}");
 }
 

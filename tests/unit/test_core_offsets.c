@@ -120,7 +120,7 @@ static void test_offset_too_long(void **state)
 static void test_bad_offsets(void **state)
 {
 	static const char *const offsets[] = {
-		"", "-", "e1", "e1.", ".1", "e1.x", "e1.-1", "e1.+1", "e1. 1", "e1.1 ",
+		"-", "e1", "e1.", ".1", "e1.x", "e1.-1", "e1.+1", "e1. 1", "e1.1 ",
 		"e1.1x", "e1.1.", "e1.1-", "e1.1-x", "e1.1-1-1", "e1.1-32768",
 		"e1.9223372036854775808", "e1.99999999999999999999999999999999",
 		"12345678901234567.1", "e1.1~1", "e1.1." TAG, "e1.1." TAG "~", "e1.1." TAG "~x",
@@ -145,14 +145,33 @@ static void test_bad_offsets(void **state)
 
 static void test_bad_pids(void **state)
 {
-	static const char *const pids[] = { "", "x", "pid-_AZaz09abcdefghij",
-					    "pid-_AZaz09abcdefghijkl", "pid-_AZaz09abcdefghij!",
-					    "pid-_AZaz09abcdefghij\xc3\xa9",
-					    "pid-_AZaz09abcdefghij\\u0000" };
+	static const char *const pids[] = { "", "x", "pid-_AZaz09abcdefghij:e1.0",
+					    "pid-_AZaz09abcdefghijkl:e1.0",
+					    "pid-_AZaz09abcdefghij!:e1.0", PID_TOKEN,
+					    "pid-_AZaz09abcdefghij\xc3\xa9:e1.0",
+					    "pid-_AZaz09abcdefghij\\u0000:e1.0",
+					    PID_TOKEN ":01234567890123456789012345678901234567890"
+						      "1234567890123456789" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(pids); i++)
 		check_anew(come_with("alice", pids[i], "e1.0"));
+}
+
+/* Cut off before its first event, it has the pid alone. */
+static void test_no_offset(void **state)
+{
+	struct session *c = open_session();
+
+	(void)state;
+	fake_session_text(c, json("0{'token':'t','pid':'%s'}", PID));
+	fake_verification_accept(fake_verification_find(plugins), "alice", 0);
+	check_param(PARLANCE_SESSION_OPEN, 1, PID_TOKEN);
+	check_param(PARLANCE_SESSION_OPEN, 3, "e1");
+	check_param(PARLANCE_SESSION_OPEN, 4, "{}");
+	check_param(PARLANCE_SESSION_OPEN, 5, "{0}");
+	answer_recovered(json("[%s]", room_json(ALICE_ROOM, "", 0, ",'events':[]")));
+	check_recovered(c, "e1.0");
 }
 
 static void check_begins_anew(struct session *c)
@@ -332,6 +351,7 @@ int main(void)
 		recovery_test(test_offset_too_long),
 		recovery_test(test_bad_offsets),
 		recovery_test(test_bad_pids),
+		recovery_test(test_no_offset),
 		recovery_test(test_large_offsets),
 		recovery_test(test_refused),
 		recovery_test(test_foreign_pid),

@@ -138,7 +138,8 @@ static void test_presence_of_too_many(void **state)
 
 /* ---- clients that come back ---- */
 
-#define PID "pidpidpidpidpidpidpid1"
+#define PID_TOKEN "pidpidpidpidpidpidpid1"
+#define PID PID_TOKEN ":e1.0"
 #define TAG "ERERERERQRGBEREREREREQ"  /* CONV */
 #define TAG2 "IiIiIiIiQiKCIiIiIiIiIg" /* CONV2 */
 
@@ -150,7 +151,7 @@ static struct session *come_back(const char *user, const char *offset)
 	chat.recovery_window_s = 60;
 	fake_session_text(c, json("0{'token':'t','pid':'%s','offset':'%s'}", PID, offset));
 	fake_verification_accept(fake_verification_find(plugins), user, 0);
-	check_param(PARLANCE_SESSION_OPEN, 1, PID);
+	check_param(PARLANCE_SESSION_OPEN, 1, PID_TOKEN);
 	return c;
 }
 

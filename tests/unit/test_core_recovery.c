@@ -197,7 +197,7 @@ static void test_room_too_far_ahead(void **state)
 	(void)state;
 	answer_recovered(rooms_with(3, ""));
 	check_silent(c);
-	check_param(PARLANCE_SESSION_OPEN, 1, PID);
+	check_param(PARLANCE_SESSION_OPEN, 1, PID_TOKEN);
 	feed(CONV, 6, TYPE, "{'n':6}");
 	answer_recovered(rooms_with(5, json("%s,%s", missed(CONV, 4), missed(CONV, 5))));
 	check_recovered(c, "e1.0." TAG "~3");
@@ -208,7 +208,7 @@ static void test_room_too_far_ahead(void **state)
 	turn();
 	c = come_back("e1.0." TAG "~3");
 	for (int i = 0; i < 5; i++) {
-		check_param(PARLANCE_SESSION_OPEN, 1, PID);
+		check_param(PARLANCE_SESSION_OPEN, 1, PID_TOKEN);
 		answer_recovered(rooms_with(3, ""));
 		check_silent(c);
 	}
@@ -242,7 +242,7 @@ static void test_taken_out(void **state)
 		answer_recovered(json("[%s,%s]", room_json(ALICE_ROOM, "", 0, ""),
 				      room_json(CONV, "editor", 1, "")));
 		check_silent(c);
-		check_param(PARLANCE_SESSION_OPEN, 1, PID);
+		check_param(PARLANCE_SESSION_OPEN, 1, PID_TOKEN);
 		answer_recovered(json("[%s%s%s]", room_json(ALICE_ROOM, "", 0, ""), *role ? "," : "",
 				      role));
 		check_recovered(c, cases[i].out ? "e1.0" : "e1.0." TAG "~1");
