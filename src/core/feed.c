@@ -11,6 +11,7 @@
 
 #include "core/private.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "wire/json_scan.h"
 
@@ -258,12 +259,42 @@ static void on_replay_timer(struct timer *timer)
 
 /* Live events */
 
+/* The session of a user is read before it is known what his room is called: what is told of it
+ * meanwhile would only be found when the positions are compared. One place a room, more or less. */
+static struct feed_told *told_of(struct core *core, struct slice room, uint64_t *hash)
+{
+	*hash = hash_bytes(room.p, room.len);
+	return &core->told_of[*hash % ARRAY_LEN(core->told_of)];
+}
+
+int64_t feed_told(struct core *core, struct slice room)
+{
+	uint64_t hash;
+	const struct feed_told *t = told_of(core, room, &hash);
+
+	return t->hash == hash ? t->seq : 0;
+}
+
+static void keep_told(struct core *core, struct slice room, int64_t seq)
+{
+	uint64_t hash;
+	struct feed_told *t = told_of(core, room, &hash);
+
+	t->hash = hash;
+	t->seq = seq;
+}
+
 static void on_event(void *ctx, const struct parlance_storage_event *event)
 {
 	struct core *core = ctx;
-	struct feed_room *room = feed_room_find(core, slice_of(event->room.p, event->room.len));
+	struct slice id = slice_of(event->room.p, event->room.len);
+	struct feed_room *room = feed_room_find(core, id);
 
-	if (!room || event->seq <= room->known)
+	if (!room) {
+		keep_told(core, id, event->seq);
+		return;
+	}
+	if (event->seq <= room->known)
 		return;
 	if (room->state == ROOM_LIVE && event->seq == room->known + 1 && event->json.len) {
 		struct slice json = slice_of(event->json.p, event->json.len);
@@ -436,6 +467,7 @@ void feed_forget(struct core *core)
 	struct feed_room *room;
 	size_t pos = 0;
 
+	memset(core->told_of, 0, sizeof(core->told_of));
 	let_users_go_on(core);
 	while ((room = map_next(core->rooms, &pos))) {
 		room->uid = ++core->next_uid; /* answers under way are not for it */

@@ -70,6 +70,7 @@ struct feed_room *feed_room_get(struct core *core, struct slice id, struct slice
 	r->name = slice_of(text, name.len);
 	r->of_user = of_user;
 	r->state = ROOM_NEW;
+	r->seen = feed_told(core, id);
 	r->refs = 1;
 	list_init(&r->joined);
 	list_init(&r->waiters);

@@ -71,6 +71,12 @@ enum stream_mode {
 #define USER_REQUESTS_MAX 256
 #define USER_REQUEST_BYTES_MAX ((size_t)4 << 20) /* of arguments; a single one may be larger */
 
+/* The latest event that was told of a room which nobody here followed. feed.c */
+struct feed_told {
+	uint64_t hash; /* of the room's id */
+	int64_t seq;
+};
+
 struct core {
 	struct loop *loop;
 	struct sio *sio;
@@ -88,6 +94,7 @@ struct core {
 	uint64_t next_uid;       /* names rooms for those who wait for the storage */
 
 	bool feed_up;
+	struct feed_told told_of[4096];
 	struct timer heads_timer;
 	struct timer replay_timer; /* rooms whose replay failed */
 	struct timer parts_timer;
@@ -295,6 +302,8 @@ extern const struct storage_listener feed_listener;
 void feed_replay(struct feed_room *room);
 void feed_stop(struct core *core);
 void feed_start(struct core *core);
+/** The seq of an event that was told of a room before it was followed; 0: none that is known. */
+int64_t feed_told(struct core *core, struct slice room);
 /** When no socket is left: ends those who wait for a position. */
 void feed_end_waiters(struct core *core);
 /** No position is of the database's history, and no socket is left. */

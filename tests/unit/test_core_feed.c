@@ -594,6 +594,31 @@ static void test_malformed(void **state)
 	check_nth(c, seq + 1, seq + 1);
 }
 
+/* What happens between the reading of a user's first session and its answer is not found when
+ * positions are compared, but at once. */
+static void test_told_while_coming_in(void **state)
+{
+	struct session *c = open_session();
+
+	(void)state;
+	fake_session_text(c, "0{\"token\":\"t\"}");
+	fake_verification_accept(fake_verification_find(plugins), "alice", 0);
+	feed(ALICE_ROOM, 5, "published", "{'event':'app:x','data':{}}");
+	session_seq = 4;
+	answer_session("alice");
+	check_ready(c, "alice");
+	check_param(PARLANCE_FEED_REPLAY, 1, "4");
+	answer(PARLANCE_FEED_REPLAY, "{'ok':true,'head':5,'pruned':false,'events':[%s]}",
+	       event_of(NULL, ALICE_ROOM, 5, "published", "{'event':'app:x','data':{}}"));
+	check_event(c, "app:x", "{}");
+	/* What the session has already is not read again. */
+	close_sessions();
+	turn();
+	session_seq = 5;
+	(void)connect_user("alice");
+	check_not_called(PARLANCE_FEED_REPLAY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,6 +642,7 @@ int main(void)
 		core_test(test_join_behind),
 		core_test(test_session_ahead),
 		core_test(test_malformed),
+		core_test(test_told_while_coming_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
