@@ -51,25 +51,35 @@ BEGIN
 END
 $function$;
 
--- Those of other instances are marked, and these instances are told to look.
+-- Answers of other instances (one of them, or null: all; or those alone that run) are to end: they are
+-- marked, and these instances are told to look.
+CREATE FUNCTION parlance.stop_elsewhere(p_conversation uuid, p_stream uuid, p_instance bigint,
+	p_running boolean) RETURNS void
+LANGUAGE plpgsql AS $function$
+DECLARE
+	v_instance bigint;
+BEGIN
+	FOR v_instance IN UPDATE parlance.generation g SET stop = true
+			WHERE g.conversation = p_conversation AND (p_stream IS NULL OR g.stream = p_stream)
+				AND g.instance IS DISTINCT FROM p_instance AND (g.running OR NOT p_running)
+			RETURNING g.instance LOOP
+		PERFORM pg_notify('parlance_i_' || v_instance, '{"f":0,"m":[["b"]]}');
+	END LOOP;
+END
+$function$;
+
 CREATE FUNCTION parlance.message_stop(p_user text, p_conversation uuid, p_stream uuid, p_instance bigint)
 RETURNS json LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off AS $function$
 DECLARE
 	v_role text := parlance.role_of(p_user, p_conversation);
-	v_instance bigint;
 BEGIN
 	IF v_role IS NULL THEN
 		RETURN parlance.refusal('NOT_FOUND');
 	ELSIF v_role = 'viewer' THEN
 		RETURN parlance.refusal('FORBIDDEN');
 	END IF;
-	FOR v_instance IN UPDATE parlance.generation g SET stop = true
-			WHERE g.conversation = p_conversation AND (p_stream IS NULL OR g.stream = p_stream)
-				AND g.instance IS DISTINCT FROM p_instance
-			RETURNING g.instance LOOP
-		PERFORM pg_notify('parlance_i_' || v_instance, '{"f":0,"m":[["b"]]}');
-	END LOOP;
+	PERFORM parlance.stop_elsewhere(p_conversation, p_stream, p_instance, false);
 	RETURN json_build_object('ok', true, 'streams', coalesce((
 		SELECT json_agg(json_build_object('streamId', g.stream, 'assistantMessageId', g.message,
 			'instance', g.instance) ORDER BY g.running DESC, g.place)
@@ -297,6 +307,9 @@ BEGIN
 			'"},"prompt":', parlance.prompt_json(v_system, v_model, p_options, v_hash, v_messages),
 			'}');
 	END IF;
+	IF p_on_busy = 'interrupt' THEN
+		PERFORM parlance.stop_elsewhere(p_conversation, NULL, p_instance, true);
+	END IF;
 	SELECT count(*) INTO v_position FROM parlance.generation g
 		WHERE g.conversation = p_conversation AND NOT g.running
 			AND g.place <= (SELECT o.place FROM parlance.generation o WHERE o.message = p_assistant_message);
@@ -341,7 +354,8 @@ BEGIN
 		WHERE s.message = p_message AND s.conversation = c.id AND NOT s.running;
 	IF g.message IS NULL THEN
 		RETURN parlance.refusal('NOT_FOUND');
-	ELSIF EXISTS (SELECT FROM parlance.generation s WHERE s.conversation = c.id AND s.running) THEN
+	ELSIF EXISTS (SELECT FROM parlance.generation s WHERE s.conversation = c.id
+			AND (s.running OR s.place < g.place)) THEN -- or it is another one's turn
 		RETURN parlance.refusal('BUSY');
 	ELSIF NOT EXISTS (SELECT FROM parlance.instance i WHERE i.id = p_instance) THEN
 		RETURN parlance.refusal('UNAVAILABLE');

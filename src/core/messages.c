@@ -370,7 +370,7 @@ static void on_stop(struct request *r, struct slice json)
 {
 	struct core *core = r->core;
 	struct slice *streams;
-	size_t stopped = 0;
+	size_t stopped = r->stopped;
 	size_t n;
 
 	if (json_scan_array(field(core, json, "streams"), &core->scratch, 1000, &streams, &n) != 0)
@@ -397,7 +397,7 @@ void message_stop(struct member *m, const struct sio_event *event, struct slice 
 	struct joined *j;
 	struct feed_room *room;
 	struct slice id;
-	size_t stopped;
+	bool stopped = false;
 
 	if (!conversation_arg(m, event, arg, &id))
 		return;
@@ -415,8 +415,9 @@ void message_stop(struct member *m, const struct sio_event *event, struct slice 
 	j = member_joined(m, room);
 	if (j && j->role != ROLE_VIEWER) {
 		/* At once, without asking: the service is to stop counting tokens. */
-		stopped = generation_stop_all(room, stream, NULL);
-		if (stopped) {
+		stopped = generation_stop_all(room, stream, NULL) > 0;
+		/* Others may run or wait elsewhere. */
+		if (stopped && (stream.len || !core->n_others)) {
 			event_ok(m, event, slice_str("{\"ok\":true,\"stopped\":true}"));
 			return;
 		}
@@ -424,6 +425,7 @@ void message_stop(struct member *m, const struct sio_event *event, struct slice 
 	r = request_new(m, event, "message:stop", id);
 	if (!r)
 		return;
+	r->stopped = stopped;
 	params[0] = user_id(m->user);
 	params[1] = id;
 	params[2] = stream;

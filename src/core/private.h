@@ -345,6 +345,7 @@ struct request {
 	void (*then)(struct request *request, struct slice json);
 	struct entering *entering; /* conversations.c */
 	struct sending *sending;   /* messages.c */
+	bool stopped;              /* message:stop has ended some here already */
 };
 
 void entering_free(struct entering **entering);

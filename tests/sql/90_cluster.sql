@@ -96,3 +96,18 @@ SELECT t.is(t.rooms(t.back('ann', '{}', ARRAY[:ann + 2])), concat(right(t.room('
 SELECT t.is(t.code(parlance.broadcast('ann', NULL, 'app:z', '1')) || t.code(parlance.broadcast(NULL, t.c(1), 'app:z', '1')), 'okok', 'for plugins');
 SELECT t.is(t.code(parlance.broadcast('ann', NULL, 'connect', '1')) || t.code(parlance.broadcast('ann', NULL, '', '1')) || t.code(parlance.broadcast(NULL, t.c(99), 'app:z', '1')),
 	'BAD_REQUESTBAD_REQUESTNOT_FOUND', 'their mistakes are answers');
+
+-- ---- a queue of two instances ----
+
+SELECT t.code(t.create('ann', 50)) AS x \gset
+SELECT t.code(t.send('ann', 50, 51)) AS x, t.code(t.send('ann', 50, 52, p_instance => 3)) AS x, t.code(t.send('ann', 50, 53)) AS x \gset
+SELECT t.finish(51) AS x \gset
+SELECT t.is(t.code(parlance.generation_begin(t.a(53), 1, 9)), 'BUSY', 'not before one that waits elsewhere for longer');
+SELECT t.is(t.code(parlance.generation_begin(t.a(52), 3, 9)), 'ok', 'which begins');
+SELECT t.is(t.code(t.send('ann', 50, 54, 'interrupt')), 'ok', 'one of the first instance interrupts it');
+SELECT t.is(parlance.instance_beat(3, false)->>'stops', '["' || t.a(52) || '"]', 'which the other hears');
+SELECT t.is((SELECT string_agg(right(message::text, 2), ' ' ORDER BY place) FROM parlance.generation
+	WHERE conversation = t.c(50) AND stop), '52', 'those that wait go on waiting');
+SELECT t.finish(52, 3, 'stopped') AS x \gset
+SELECT t.is(t.code(parlance.generation_begin(t.a(53), 1, 9)), 'BUSY', 'not before the one that interrupted');
+SELECT t.is(t.code(parlance.generation_begin(t.a(54), 1, 9)), 'ok', 'which is in front');
