@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "wire/json_scan.h"
 
-#define ATTEMPTS_MAX 5
+#define ATTEMPTS_MAX 10
 #define LIST_LIMIT_DEFAULT "50"
 #define CURSOR_MAX 256
 #define ROLE_MAX 16
@@ -144,11 +144,10 @@ static void on_join(struct request *r, struct slice json)
 			ask_to_join(r);
 			return;
 		}
-		if (seq < r->room->roles_seq) { /* he may have no part in it any more */
-			request_fail(&r, CODE_UNAVAILABLE, NULL);
-			return;
-		}
-		break;
+		/* What happened between that and now would never reach him; nor may he have a
+		 * part in it any more. */
+		request_fail(&r, CODE_UNAVAILABLE, NULL);
+		return;
 	case ROOM_WAIT:
 		return;
 	case ROOM_READY:
