@@ -28,6 +28,8 @@ BEGIN
 	INSERT INTO parlance.instance (host, pid, advertise, expires_at)
 		VALUES (p_host, p_pid, nullif(p_advertise, ''), clock_timestamp() + interval '6 s')
 		RETURNING id INTO v_id;
+	-- The others are to know that they are not alone.
+	PERFORM pg_notify('parlance_all', '{"f":0,"m":[["b"]]}');
 	RETURN json_build_object('ok', true, 'id', v_id,
 		'secret', (SELECT c.secret FROM parlance.cluster c));
 END
