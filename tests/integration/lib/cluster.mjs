@@ -47,6 +47,7 @@ class Node {
 				'cluster.advertise': `127.0.0.1:${this.peerPort}`,
 				'storage_pgsql.reconnect_max_ms': 1000,
 				'chat.drain_spread_ms': 300,
+				'chat.drain_timeout_ms': 8000,
 				...this.#set,
 				...more,
 			},
