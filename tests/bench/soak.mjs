@@ -127,7 +127,8 @@ class Soak {
 		}
 	}
 
-	// Numbered events that other programs make.
+	// Numbered events that other programs make. In the longest fault fewer than a recovery brings back
+	// (chat.recovery_max_events).
 	async #write(target, pauseMs) {
 		for (let to = 50; ; to += 50) {
 			await this.burst.run({ ...target, to, pauseMs, big: 70 });
@@ -154,7 +155,13 @@ class Soak {
 				this.stops++;
 			}
 			if (this.#roll(3) > 0) {
-				await other.closed(streamId, QUIET_MS);
+				const { lapses } = other;
+				const answer = other.answer(streamId);
+				await other.until(
+					() => answer.closed.length > 0 || other.lapses > lapses,
+					() => `the end of ${streamId}`,
+					QUIET_MS,
+				);
 				continue;
 			}
 			// While the answer runs.
@@ -173,7 +180,7 @@ class Soak {
 		const { seconds, faultEvery, log } = this.options;
 		const end = performance.now() + seconds * 1000;
 		const writing = [
-			this.#write({ conversation: this.common }, 40),
+			this.#write({ conversation: this.common }, 150),
 			...this.users.map(({ name }) => this.#write({ user: name }, 400)),
 		];
 		// Who is in trouble does no more.
@@ -222,6 +229,12 @@ class Soak {
 		}
 		const inRoom = (id) => checker.watchers.filter((w) => w.joins.has(id));
 		const silent = [];
+		// Who began anew may have missed a whole answer.
+		for (const { streamId, conversationId } of sent)
+			for (const w of inRoom(conversationId).filter((v) => v.lapses > 0)) {
+				const answer = w.answer(streamId);
+				answer.lapsed ||= !answer.begun && answer.text === null && !answer.closed.length;
+			}
 		const ended = sent.flatMap(({ streamId, conversationId }) =>
 			inRoom(conversationId)
 				.filter((w) => !w.answer(streamId).lapsed)
