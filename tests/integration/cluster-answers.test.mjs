@@ -308,6 +308,7 @@ describe('an instance that is gone', () => {
 		const message = await interrupted(s, ack, s.watchers);
 		assert.deepEqual(message, assistantMessage);
 		// A new one, made by the instance that woke up.
+		await home.becomesReady();
 		const again = await ask(s, '30-10');
 		await completed(s, again);
 		const stored = await listed(s.sender, s.id, ack.assistantMessageId);
@@ -328,6 +329,7 @@ describe('an instance that is gone', () => {
 		home.link.cut();
 		home.link.resume();
 		await interrupted(s, ack, s.watchers, 30000);
+		await home.becomesReady();
 		const again = await ask(s, '30-10');
 		await completed(s, again);
 		for (const w of s.watchers) assert.equal(w.answer(ack.streamId).closed.length, 1);
