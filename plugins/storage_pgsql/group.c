@@ -88,10 +88,14 @@ static size_t group_size(const struct lane *lane)
 static bool send_request(struct link *link, const struct request *request)
 {
 	const char *values[PARLANCE_STORAGE_PARAMS_MAX];
+	char sql[FUNCTION_SQL_MAX];
 	size_t n = request->function->n_params;
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = request->in->params[i].p;
+	if (link->pooler)
+		return PQsendQueryParams(link->pg, function_sql(request->function, sql), (int)n,
+					 NULL, values, NULL, NULL, 0);
 	return PQsendQueryPrepared(link->pg, request->function->name, (int)n, values, NULL, NULL,
 				   0);
 }

@@ -83,7 +83,7 @@ void listener_result(struct listener *l, PGresult *result)
 	}
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && link->state == LINK_PREPARING) {
 		/* A pooler has a number of its own, which no server knows. */
-		l->pooler = PQntuples(result) != 1 ||
+		l->link.pooler = PQntuples(result) != 1 ||
 			    strtol(PQgetvalue(result, 0, 0), NULL, 10) != PQbackendPID(link->pg);
 		PQclear(result);
 		return;
@@ -193,7 +193,7 @@ void listener_tick(struct listener *l)
 	    (l->probe_ms && now - l->probe_ms >= PROBE_INTERVAL_MS)) {
 		link_break(link, "notifications do not come through within %d ms%s",
 			   PROBE_INTERVAL_MS,
-			   l->pooler ? ": there is a pooler on the way, which forgets LISTEN in "
+			   l->link.pooler ? ": there is a pooler on the way, which forgets LISTEN in "
 				       "transaction mode; let listen_dsn lead to PostgreSQL itself"
 				     : "");
 		return;

@@ -69,29 +69,51 @@ static const struct function *function_of_step(const struct link *link, unsigned
 	return link->lane->id == function_probe.lane && step == 1 ? &function_probe : NULL;
 }
 
-static bool send_prepare(struct link *link, const struct function *function)
+const char *function_sql(const struct function *function, char out[FUNCTION_SQL_MAX])
 {
-	char sql[256];
-	int len = snprintf(sql, sizeof(sql), "SELECT parlance.%s(", function->name);
+	int len;
 
+	if (function->sql)
+		return function->sql;
+	len = snprintf(out, FUNCTION_SQL_MAX, "SELECT parlance.%s(", function->name);
 	for (size_t i = 0; i < function->n_params; i++)
-		len += snprintf(sql + len, sizeof(sql) - (size_t)len, "%s$%zu", i ? "," : "",
+		len += snprintf(out + len, FUNCTION_SQL_MAX - (size_t)len, "%s$%zu", i ? "," : "",
 				i + 1);
-	snprintf(sql + len, sizeof(sql) - (size_t)len, ")::text");
-	return PQsendPrepare(link->pg, function->name, function->sql ? function->sql : sql,
-			     (int)function->n_params, NULL);
+	snprintf(out + len, FUNCTION_SQL_MAX - (size_t)len, ")::text");
+	return out;
 }
 
 void prepare_begin(struct link *link)
 {
-	bool ok = PQenterPipelineMode(link->pg) &&
-		  PQsendQueryParams(link->pg, "SELECT max(version) FROM parlance.schema_version",
-				    0, NULL, NULL, NULL, NULL, 0) &&
-		  PQpipelineSync(link->pg);
-	const struct function *function;
+	link->pooler = false;
+	if (!PQenterPipelineMode(link->pg) ||
+	    !PQsendQueryParams(link->pg,
+			       "SELECT max(version), pg_catalog.pg_backend_pid() "
+			       "FROM parlance.schema_version",
+			       0, NULL, NULL, NULL, NULL, 0) ||
+	    !PQpipelineSync(link->pg)) {
+		link_break_libpq(link);
+		return;
+	}
+	link_flush(link);
+}
 
+/* The version will do. */
+static void prepare_functions(struct link *link)
+{
+	const struct function *function;
+	char sql[FUNCTION_SQL_MAX];
+	bool ok = true;
+
+	/* A pooler in transaction mode may not know what was prepared on another of its connections:
+	 * each statement goes as it is. */
+	if (link->pooler) {
+		link_set_up(link);
+		return;
+	}
 	for (unsigned int step = 1; ok && (function = function_of_step(link, step)); step++)
-		ok = send_prepare(link, function);
+		ok = PQsendPrepare(link->pg, function->name, function_sql(function, sql),
+				   (int)function->n_params, NULL);
 	if (!ok || !PQpipelineSync(link->pg)) {
 		link_break_libpq(link);
 		return;
@@ -103,6 +125,10 @@ static void take_version(struct link *link, const PGresult *result)
 {
 	const char *text = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
 	long version = strtol(text, NULL, 10);
+
+	/* A pooler has a number of its own, which no server knows. */
+	link->pooler = PQntuples(result) == 1 &&
+		       strtol(PQgetvalue(result, 0, 1), NULL, 10) != PQbackendPID(link->pg);
 
 	if (version < SCHEMA_VERSION_MIN)
 		link_break(link, "the schema parlance has version %ld, but %d is needed: " MIGRATE,
@@ -154,8 +180,12 @@ void prepare_result(struct link *link, PGresult *result)
 	case PGRES_COMMAND_OK:
 		break;
 	case PGRES_PIPELINE_SYNC: /* one after the version, one after the functions */
+		if (link->broken)
+			break;
 		if (link->step > 1)
 			link_set_up(link);
+		else
+			prepare_functions(link);
 		break;
 	case PGRES_FATAL_ERROR:
 		take_error(link, result);

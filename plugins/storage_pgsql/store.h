@@ -79,6 +79,10 @@ const struct function *function_get(int number);
 /** One past the last function's number. */
 int function_end(void);
 
+#define FUNCTION_SQL_MAX 256
+/** The statement that calls it; in out, or constant. */
+const char *function_sql(const struct function *function, char out[FUNCTION_SQL_MAX]);
+
 struct node {
 	struct node *next;
 	struct node *prev;
@@ -138,6 +142,7 @@ struct link {
 	unsigned failures;    /* in a row */
 	unsigned first;       /* the address that the next attempt begins with */
 	unsigned step;        /* of the preparation */
+	bool pooler;          /* the server is not whom we are connected to */
 	bool broken;          /* to be taken down by store_settle */
 	char reason[REASON_MAX]; /* why; or what the server said last before it ended */
 
@@ -153,7 +158,6 @@ struct listener {
 	bool busy;         /* a command is out */
 	uint64_t busy_ms;  /* since when */
 	bool heard;        /* a probe came back: the feed can be trusted */
-	bool pooler;       /* the server is not whom we are connected to */
 	uint64_t probe_ms; /* since when a probe is out; 0: none is */
 	struct parlance_str probe_param;
 	struct parlance_storage_request probe; /* what is sent as a probe */

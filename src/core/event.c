@@ -284,6 +284,11 @@ static void on_answer(void *arg, const struct storage_answer *answer)
 	struct slice ok;
 
 	arena_reset(&core->scratch);
+	if (code && r->stopped) {
+		/* What runs here has stopped; those who run the rest cannot be reached. */
+		request_ok(&r, slice_str("{\"ok\":true,\"stopped\":true}"));
+		return;
+	}
 	if (code) {
 		request_fail(&r, code, NULL);
 		return;

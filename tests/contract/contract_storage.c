@@ -289,8 +289,9 @@ static void test_messages(void **state)
 	do {
 		contract->tell(id, "first");
 		mock_turn(rig.m);
-	} while (rig.n_messages == 0);
-	assert_string_equal(rig.messages[0], "first");
+		/* What all instances are told may come before. */
+	} while (rig.n_messages == 0 ||
+		 strcmp(rig.messages[rig.n_messages - 1], "first") != 0);
 	contract->tell(id, "{\"text\":\"caf\xc3\xa9\"}");
 	RIG_WAIT(&rig, strcmp(rig.messages[rig.n_messages - 1], "{\"text\":\"caf\xc3\xa9\"}") == 0);
 	contract->tell(id + 1, "for somebody else");
