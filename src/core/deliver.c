@@ -23,6 +23,7 @@ struct event {
 	struct slice origin; /* socket.id of who caused it; empty: nobody here */
 	struct slice body;
 	struct feed_room *skip; /* sockets in this room are told by another event */
+	bool by_conversation;   /* those in the conversation's room are; in a user's room */
 	int aliases;       /* families that a receiver is to hear at least one of; 0: all */
 	struct member *only; /* not NULL: he missed it, the others had it */
 	unsigned part;       /* messages so far */
@@ -47,6 +48,9 @@ static void emit_missed(struct event *e, const char *name, struct slice json, bo
 {
 	if (e->part < e->missed || (!to_origin && slice_eq(e->origin, e->only->sid)) ||
 	    !member_wants(e, e->only))
+		return;
+	/* Of one that he has no part in any more he may have heard there already. */
+	if (e->by_conversation && recovery_names(e->only->recovery, e->conversation))
 		return;
 	recovery_at(e->only->recovery, e->room, e->part);
 	member_emit(e->only, name, json);
@@ -91,7 +95,8 @@ static void emit_both(struct event *e, const char *seed, const char *past)
 /* In a user's room: those of his sockets that have the conversation open are told there. */
 static void skip_conversation(struct event *e)
 {
-	if (e->room->of_user)
+	e->by_conversation = e->room->of_user;
+	if (e->by_conversation)
 		e->skip = feed_room_find(e->core, e->conversation);
 }
 

@@ -595,6 +595,8 @@ enum recovery_outcome {
 	RECOVERY_BAD,       /* the answer is of no use */
 };
 
+/** Whether the client was in this conversation's room. */
+bool recovery_names(const struct recovery *recovery, struct slice conversation);
 /** The client has had so many messages of the event that comes next in the room. */
 void recovery_at(struct recovery *recovery, const struct feed_room *room, unsigned part);
 /** Takes the storage's answer (rooms: its array), which must live until the replay. */

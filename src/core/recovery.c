@@ -31,12 +31,28 @@
 
 /* ---- offsets ---- */
 
-static size_t put_position(const struct recovery *r, const struct feed_room *room, char *out,
-			   size_t size)
+#define DIGITS_MAX 20                       /* of 64 bits */
+#define POSITION_MAX (2 * DIGITS_MAX + 1)
+
+/* By hand: it is done for each event and socket. */
+static size_t put_number(uint64_t n, char *out)
+{
+	char digits[DIGITS_MAX];
+	size_t len = 0;
+
+	do {
+		digits[DIGITS_MAX - ++len] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	memcpy(out, digits + DIGITS_MAX - len, len);
+	return len;
+}
+
+static size_t put_position(const struct recovery *r, const struct feed_room *room, char *out)
 {
 	int64_t seq = room->known;
 	unsigned part = room->part;
-	int n;
+	size_t n;
 
 	for (size_t i = 0; r && i < r->n; i++) {
 		if (r->rooms[i].room != room)
@@ -44,35 +60,41 @@ static size_t put_position(const struct recovery *r, const struct feed_room *roo
 		seq = r->rooms[i].seq;
 		part = r->rooms[i].part;
 	}
-	n = part ? snprintf(out, size, "%" PRId64 "-%u", seq, part)
-		 : snprintf(out, size, "%" PRId64, seq);
-	return n < 0 || (size_t)n >= size ? size : (size_t)n;
+	n = put_number((uint64_t)seq, out);
+	if (part) {
+		out[n++] = '-';
+		n += put_number(part, out + n);
+	}
+	return n;
 }
 
 size_t recovery_offset(void *ctx, const struct sio_socket *socket, char out[SIO_OFFSET_MAX])
 {
 	const struct core *core = ctx;
 	const struct member *m = member_of(socket);
+	char position[POSITION_MAX];
 	size_t n = strlen(core->epoch);
+	size_t len;
 
 	if (!m || !m->user || !m->user->room || !n)
 		goto unrecoverable;
 	memcpy(out, core->epoch, n);
 	out[n++] = '.';
-	n += put_position(m->recovery, m->user->room, out + n, SIO_OFFSET_MAX - n);
+	n += put_position(m->recovery, m->user->room, out + n);
 	for (struct list *node = m->joined.next; node != &m->joined; node = node->next) {
 		struct joined *j = CONTAINER_OF(node, struct joined, in_member);
 
-		if (n + ROOM_TAG_LEN + 2 >= SIO_OFFSET_MAX)
+		len = put_position(m->recovery, j->room, position);
+		if (n + ROOM_TAG_LEN + 2 + len >= SIO_OFFSET_MAX)
 			goto unrecoverable;
 		out[n++] = '.';
 		memcpy(out + n, j->room->tag, ROOM_TAG_LEN);
 		n += ROOM_TAG_LEN;
 		out[n++] = '~';
-		n += put_position(m->recovery, j->room, out + n, SIO_OFFSET_MAX - n);
+		memcpy(out + n, position, len);
+		n += len;
 	}
-	if (n < SIO_OFFSET_MAX)
-		return n;
+	return n;
 unrecoverable:
 	memcpy(out, UNRECOVERABLE, strlen(UNRECOVERABLE));
 	return strlen(UNRECOVERABLE);
@@ -402,6 +424,14 @@ int recovery_enter(struct recovery *r, struct member *m)
 		if (r->rooms[i].found)
 			rc = feed_room_enter(r->rooms[i].room, m, r->rooms[i].role);
 	return rc;
+}
+
+bool recovery_names(const struct recovery *r, struct slice conversation)
+{
+	for (size_t i = 1; i < r->n; i++)
+		if (slice_is(conversation, r->rooms[i].id))
+			return true;
+	return false;
 }
 
 void recovery_at(struct recovery *r, const struct feed_room *room, unsigned part)

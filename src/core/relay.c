@@ -146,7 +146,7 @@ void relay_on_want(struct core *core, int64_t from, const struct slice *args, si
 	struct slice id;
 	int64_t have;
 
-	if (n != 3 || field_uuid(core, args[1], &id) != FIELD_OK ||
+	if (from <= 0 || n != 3 || field_uuid(core, args[1], &id) != FIELD_OK ||
 	    field_int(args[2], 0, INT32_MAX, &have) != FIELD_OK)
 		return;
 	g = generation_find(core, id);
