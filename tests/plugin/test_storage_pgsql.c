@@ -191,8 +191,9 @@ static void test_conflicts_are_retried(void **state)
 	expect(&calls[0], PARLANCE_STORAGE_UNAVAILABLE, "40001: try again");
 	expect(&calls[1], PARLANCE_STORAGE_OK, "");
 	expect(&calls[2], PARLANCE_STORAGE_UNAVAILABLE, "40001: try again");
-	/* The write once in its group; both once alone, and five times again. */
-	assert_string_equal(sql("SELECT last_value FROM parlance.conflicts"), "13");
+	/* The write once in its group, and the soft one when a probe is in its; both once alone, and
+	 * five times again. */
+	assert_in_range(strtol(sql("SELECT last_value FROM parlance.conflicts"), NULL, 10), 13, 14);
 	free_all(calls, ARRAY_LEN(calls));
 }
 
