@@ -10,8 +10,9 @@ import { event } from './util.mjs';
 
 const reset = (socket) => {
 	if (socket.destroyed) return;
-	// A Unix socket knows no reset.
-	if (socket.remoteAddress) socket.resetAndDestroy();
+	// A Unix socket knows no reset; and one that ends already would keep Node from exiting after it
+	// (the handle cannot be reset any more, and is never closed).
+	if (socket.remoteAddress && !socket.writableEnded) socket.resetAndDestroy();
 	else socket.destroy();
 };
 
