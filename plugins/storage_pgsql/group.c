@@ -245,8 +245,9 @@ static void take_error(struct link *link, struct group *group, const PGresult *r
 	group->ended = ends_session(result);
 	group->undone = !group->at_commit || !group->ended;
 	snprintf(group->sqlstate, sizeof(group->sqlstate), "%.5s", sqlstate);
-	/* Messages of these classes quote the values. */
-	if (!message || strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0)
+	/* Messages of these classes quote the values, or are a trigger's of the site. */
+	if (!message || strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
+	    strncmp(sqlstate, "P0", 2) == 0)
 		message = "";
 	text_line(text, sizeof(text), message);
 	snprintf(group->detail, sizeof(group->detail), "%s%s%s", group->sqlstate,
