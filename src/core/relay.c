@@ -71,11 +71,12 @@ static struct viewer *viewer_of(struct generation *g, int64_t instance)
 static size_t write_piece(struct strbuf *json, const struct stream *st, size_t at, size_t max)
 {
 	size_t left = st->text.len - at;
-	size_t n = left > max ? utf8_whole_len(st->text.data + at, max) : left;
+	const char *p = left ? st->text.data + at : ""; /* no text has no memory yet */
+	size_t n = left > max ? utf8_whole_len(p, max) : left;
 
 	strbuf_reset(json);
 	strbuf_printf(json, "[\"c\",\"%s\",%zu,%zu,", st->message, at, st->text.len);
-	strbuf_append_json(json, st->text.data + at, n);
+	strbuf_append_json(json, p, n);
 	strbuf_append_char(json, ']');
 	return n;
 }
