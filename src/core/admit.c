@@ -330,15 +330,17 @@ static int read_session(struct admission *a, struct slice json)
 static void on_session(void *arg, const struct storage_answer *answer)
 {
 	struct admission *a = arg;
+	bool stored;
 
 	arena_reset(&a->core->scratch);
-	if (!admission_socket(a))
+	if (!admission_socket(a)) {
 		admission_free(&a);
-	else if (storage_code(answer, "session_open") != CODE_NONE)
-		come_again(&a);
-	else if (read_session(a, answer->json) == 0)
+		return;
+	}
+	stored = storage_code(answer, "session_open") == CODE_NONE;
+	if (stored && read_session(a, answer->json) == 0)
 		settle(a);
-	else if (a->recovery) /* what it missed cannot be read: not the next time either */
+	else if (stored && a->recovery) /* what it missed cannot be read: not the next time either */
 		give_up_recovery(a);
 	else
 		come_again(&a);

@@ -134,9 +134,8 @@ void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg),
 
 		if (c->state == CONN_PROXY || c->state == CONN_BODY)
 			conn_kill(c);
-		else if (c->state == CONN_FORWARD && !forward_may_finish(c->forward))
-			conn_close(c, WS_NONE);
-		else if (c->state == CONN_HEAD)
+		else if (c->state == CONN_HEAD ||
+			 (c->state == CONN_FORWARD && !forward_may_finish(c->forward)))
 			conn_close(c, WS_NONE);
 	}
 	loop_timer_start(net->loop, &net->shutdown_timer, timeout_ms, on_shutdown_timeout);
