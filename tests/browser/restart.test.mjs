@@ -15,7 +15,9 @@ const OFFLINE = /ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|
 
 describe('while a page is open', () => {
 	const web = makeWebRoot();
-	const chat = chatFor({ before, after }, { set: { 'web.root': web } });
+	// The end of the daemon does not wait for a long answer.
+	const options = { 'web.root': web, 'chat.drain_timeout_ms': 1000 };
+	const chat = chatFor({ before, after }, { set: options });
 	const browser = browserFor({ before, after, afterEach }, chat);
 	after(() => rmSync(web, { recursive: true }));
 
@@ -25,7 +27,7 @@ describe('while a page is open', () => {
 		await end(chat.daemon);
 		for (const page of pages) await page.$('connection').and(page.tab.locator('.down')).waitFor();
 		await meanwhile();
-		const set = { 'web.root': web, 'listener.main.address': `127.0.0.1:${port}` };
+		const set = { ...options, 'listener.main.address': `127.0.0.1:${port}` };
 		chat.daemon = await Daemon.start({ ...chat, set });
 		for (const page of pages) await page.connected();
 	};

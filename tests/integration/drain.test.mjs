@@ -195,12 +195,14 @@ describe('a rolling restart under load', () => {
 		const rolled = (async () => {
 			for (const node of cluster.nodes) {
 				const { last } = watchers[0].track(conversation);
+				const said = sent.length;
 				await node.drain();
 				await node.start();
 				await node.becomesReady();
 				await Promise.all(
 					watchers.map((w) => w.reached(conversation, last + 20, 30000)),
 				);
+				await until(() => sent.length > said, 'something is said meanwhile', 30000);
 			}
 		})();
 		await Promise.race([rolled, busy]).finally(() => {
@@ -217,7 +219,6 @@ describe('a rolling restart under load', () => {
 			texts.set(streamId, record.text);
 		}
 		assert.deepEqual(checker.faults((stream) => texts.get(stream)), []);
-		assert.ok(sent.length > 3, `${sent.length} messages were sent`);
 		for (const w of watchers) {
 			assert.ok(w.ready > 1, 'each had to move');
 			assert.equal(w.recoveries, w.ready - 1, 'each time it was recovered');
