@@ -11,8 +11,8 @@
  * EPOCH names the history of the database that the positions belong to. The first position is that
  * of the user's room; ROOM is a conversation's id in base64. PART: so many messages of the event
  * after SEQ were sent as well. The pid names the connection and has the offset that it began with
- * behind a colon, for a client that is cut off before its first event. What a client claims gives it nothing that a join would not: the
- * storage checks its access to each room again.
+ * behind a colon, for a client that is cut off before its first event. What a client claims gives it
+ * nothing that a join would not: the storage checks its access to each room again.
  *
  * While the storage is asked, the rooms' own events are kept, and a room that has not come as far
  * as the answer is waited for: between both nothing is missing, and nothing comes twice.
