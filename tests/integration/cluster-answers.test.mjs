@@ -169,12 +169,14 @@ describe('an answer is seen from all instances', () => {
 		const ack = await ask(s, 'slow');
 		await s.sender.next('ai:typing:start');
 		for (const node of cluster.nodes) await watch(s, node, 'delta');
-		for (const w of s.watchers) assert.equal(w.answer(ack.streamId).chunks, 0);
+		const seen = (w) => w.answer(ack.streamId);
+		for (const w of s.watchers) await w.until(() => seen(w).snapshots, () => 'a snapshot');
+		for (const w of s.watchers) assert.equal(seen(w).chunks, 0);
 		await s.sender.ok('message:stop', { conversationId: s.id });
 		const [name, data] = await ended(s, ack);
 		assert.equal(name, 'message:complete');
 		assert.equal(data.finishReason, 'stopped');
-		for (const w of s.watchers) assert.equal(w.answer(ack.streamId).snapshots, 1, w.place);
+		for (const w of s.watchers) assert.equal(seen(w).snapshots, 1, w.place);
 	});
 
 	it('many at once, made by all instances', async () => {
