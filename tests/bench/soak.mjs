@@ -285,13 +285,19 @@ class Soak {
 		return { good, bad, problems };
 	}
 
+	// In pieces: the statement is an argument of a program.
 	async #missing() {
-		if (!this.sent.length) return 0;
-		const values = this.sent.map((s) => `('${s.userMessage.id}'::uuid, '${s.content}')`);
-		const [[n]] = await this.cluster.sql(`SELECT count(*) FROM (VALUES ${values}) v (id, content)
-			LEFT JOIN parlance.message m ON m.id = v.id AND m.content = v.content
-			WHERE m.id IS NULL`);
-		return Number(n);
+		let missing = 0;
+		for (let i = 0; i < this.sent.length; i += 500) {
+			const values = this.sent
+				.slice(i, i + 500)
+				.map((s) => `('${s.userMessage.id}'::uuid, '${s.content}')`);
+			const [[n]] = await this.cluster.sql(`SELECT count(*) FROM (VALUES ${values}) v (id, content)
+				LEFT JOIN parlance.message m ON m.id = v.id AND m.content = v.content
+				WHERE m.id IS NULL`);
+			missing += Number(n);
+		}
+		return missing;
 	}
 }
 
