@@ -199,7 +199,7 @@ static int join(char *lists[3], const struct addresses *addresses, size_t first)
 static char *session_options(const struct link *link, const struct conninfo *info)
 {
 	const struct options *o = link->store->options;
-	bool soft = !link->lane || link->lane->id == LANE_SOFT;
+	bool soft = !link->lane || link->lane->class == LANE_SOFT;
 	char *out = NULL;
 
 	if (asprintf(&out,

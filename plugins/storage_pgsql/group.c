@@ -3,7 +3,8 @@
 /*
  * Groups: requests that were sent before one Sync, and so are one transaction.
  *
- * A write connection has one group in flight; what is queued meanwhile is the next one. When a
+ * A write connection has one group in flight; what is queued meanwhile is the next one. It goes in the
+ * order of its keys: two groups that lock the same conversations do so in one order. When a
  * group fails, all of it was rolled back: its requests go again, each in a group of its own, and
  * what fails alone has failed. Groups of one, which all reads are, may be many in flight.
  */
@@ -24,6 +25,7 @@ enum {
 
 struct member {
 	struct request *request;
+	size_t place; /* in the queue */
 	PGresult *result;
 };
 
@@ -110,6 +112,16 @@ static void append(struct link *link, struct group *group)
 	link->n_groups++;
 }
 
+/* Those without a key first; those with the same one as they came. */
+static int by_key(const void *va, const void *vb)
+{
+	const struct member *a = va, *b = vb;
+	const char *key_a = a->request->in->key.p, *key_b = b->request->in->key.p;
+	int order = key_a && key_b ? strcmp(key_a, key_b) : !!key_a - !!key_b;
+
+	return order ? order : a->place < b->place ? -1 : 1;
+}
+
 void group_send(struct link *link)
 {
 	struct lane *lane = link->lane;
@@ -125,7 +137,8 @@ void group_send(struct link *link)
 	group->n = n;
 	group->alone = goes_alone(first);
 	for (size_t i = 0; i < n; i++)
-		group->members[i].request = lane_take(lane);
+		group->members[i] = (struct member){ .request = lane_take(lane), .place = i };
+	qsort(group->members, n, sizeof(group->members[0]), by_key);
 	if (!link->groups)
 		link_await(link);
 	append(link, group);

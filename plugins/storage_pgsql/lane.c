@@ -44,6 +44,7 @@ void request_complete(struct lane *lane, struct request *request,
 static void enqueue(struct lane *lane, struct request *request,
 		    const struct parlance_storage_request *in, const struct function *function)
 {
+	request->lane = lane;
 	request->in = in;
 	request->function = function;
 	request->state = REQUEST_QUEUED;
@@ -86,9 +87,10 @@ void lane_submit(struct lane *lane, struct parlance_storage_op *op,
 	enqueue(lane, request, in, function);
 }
 
-void lane_cancel(struct lane *lane, struct request *request)
+void lane_cancel(struct request *request)
 {
 	const struct parlance_str none = { 0 };
+	struct lane *lane = request->lane;
 
 	if (request->state != REQUEST_SENT) {
 		node_remove(&request->node);
@@ -237,11 +239,12 @@ void lane_pump(struct lane *lane)
 		group_send(link);
 }
 
-int lane_init(struct lane *lane, struct store *store, enum lane_id id)
+int lane_init(struct lane *lane, struct store *store, enum lane_class class)
 {
 	const struct parlance_host *host = store->host;
 
-	*lane = (struct lane){ .store = store, .id = id };
+	store->lanes[store->n_lanes++] = lane;
+	*lane = (struct lane){ .store = store, .class = class };
 	lane->queue.next = lane->queue.prev = &lane->queue;
 	lane->delayed.next = lane->delayed.prev = &lane->delayed;
 	lane->delay_timer = host->timer_new(host->ctx, on_delay, lane);
@@ -256,8 +259,6 @@ void lane_fini(struct lane *lane)
 {
 	struct request *request;
 
-	if (!lane->store)
-		return;
 	/* Of the host's none is left. */
 	while ((request = first_of(&lane->queue))) {
 		node_remove(&request->node);

@@ -14,7 +14,7 @@ const char *link_name(const struct link *link)
 {
 	if (!link->lane)
 		return "listen";
-	switch (link->lane->id) {
+	switch (link->lane->class) {
 	case LANE_READ:
 		return "read";
 	case LANE_WRITE:

@@ -186,7 +186,7 @@ void listener_tick(struct listener *l)
 {
 	struct link *link = &l->link;
 	struct store *store = link->store;
-	struct lane *soft = &store->lanes[LANE_SOFT - 1];
+	struct lane *soft = &store->soft_lane;
 	uint64_t now = store_now(store);
 
 	if ((l->busy && now - l->busy_ms >= PROBE_INTERVAL_MS) ||

@@ -63,10 +63,10 @@ bool prepare_check_server(struct link *link)
 static const struct function *function_of_step(const struct link *link, unsigned int step)
 {
 	for (int i = 1; i < function_end(); i++) {
-		if (functions[i].lane == link->lane->id && step-- == 1)
+		if (functions[i].lane == link->lane->class && step-- == 1)
 			return &functions[i];
 	}
-	return link->lane->id == function_probe.lane && step == 1 ? &function_probe : NULL;
+	return link->lane->class == function_probe.lane && step == 1 ? &function_probe : NULL;
 }
 
 const char *function_sql(const struct function *function, char out[FUNCTION_SQL_MAX])

@@ -56,6 +56,9 @@ static const struct parlance_option option_table[] = {
 	  10000000, NULL, NULL, NULL, "Requests that may wait; what comes beyond is refused." },
 	{ "read_connections", PARLANCE_OPTION_INT, 0, OPT(read_connections), "1", 1,
 	  READ_CONNECTIONS_MAX, NULL, NULL, NULL, "Connections that only read." },
+	{ "write_connections", PARLANCE_OPTION_INT, 0, OPT(write_connections), "2", 1,
+	  WRITE_CONNECTIONS_MAX, NULL, NULL, NULL,
+	  "Connections that write what must be durable; each keeps a core of the server busy, at most." },
 	{ "application_name", PARLANCE_OPTION_STRING, 0, OPT(application_name), "parlanced", 0, 50,
 	  NULL, NULL, NULL,
 	  "What pg_stat_activity shows, with what the connection is for behind it." },
@@ -76,7 +79,7 @@ void store_log_failure(struct store *store, const struct link *link)
 {
 	uint64_t now = store_now(store);
 
-	if (link->lane && link->lane->id != LANE_SOFT &&
+	if (link->lane && link->lane->class != LANE_SOFT &&
 	    strcmp(store->detail, link->reason) != 0) {
 		snprintf(store->detail, sizeof(store->detail), "%s", link->reason);
 		store->detail_changed = true;
@@ -130,7 +133,10 @@ void store_tell_feed(struct store *store)
 
 static void tell_ready(struct store *store)
 {
-	bool ready = store->lanes[LANE_WRITE - 1].n_up > 0 && store->lanes[LANE_READ - 1].n_up > 0;
+	bool ready = store->read_lane.n_up > 0;
+
+	for (int64_t i = 0; i < store->options->write_connections; i++)
+		ready = ready && store->write_lanes[i].n_up > 0;
 
 	if (ready == store->ready && (ready || !store->detail_changed))
 		return;
@@ -149,8 +155,8 @@ void store_settle(struct store *store)
 			if (store->links[i]->broken)
 				link_take_down(store->links[i]);
 		}
-		for (size_t i = 0; i < LANES; i++)
-			lane_pump(&store->lanes[i]);
+		for (size_t i = 0; i < store->n_lanes; i++)
+			lane_pump(store->lanes[i]);
 		for (size_t i = 0; i < store->n_links; i++)
 			again = again || store->links[i]->broken;
 	} while (again);
@@ -164,8 +170,8 @@ static void destroy(void *self)
 
 	for (size_t i = 0; i < store->n_links; i++)
 		link_fini(store->links[i]);
-	for (size_t i = 0; i < LANES; i++)
-		lane_fini(&store->lanes[i]);
+	for (size_t i = 0; i < store->n_lanes; i++)
+		lane_fini(store->lanes[i]);
 	store->host->watch_free(store->wake_watch);
 	if (store->wake_fd >= 0)
 		close(store->wake_fd);
@@ -210,16 +216,20 @@ static int check_options(const struct options *options, char *err, size_t err_si
 
 static int make_links(struct store *store)
 {
-	for (int id = LANE_READ; id <= LANE_SOFT; id++) {
-		if (lane_init(&store->lanes[id - 1], store, (enum lane_id)id))
+	const struct options *o = store->options;
+
+	if (listener_init(&store->listener, store) ||
+	    lane_init(&store->soft_lane, store, LANE_SOFT) ||
+	    link_init(&store->soft, store, &store->soft_lane) ||
+	    lane_init(&store->read_lane, store, LANE_READ))
+		return -1;
+	for (int64_t i = 0; i < o->read_connections; i++) {
+		if (link_init(&store->reads[i], store, &store->read_lane))
 			return -1;
 	}
-	if (listener_init(&store->listener, store) ||
-	    link_init(&store->write, store, &store->lanes[LANE_WRITE - 1]) ||
-	    link_init(&store->soft, store, &store->lanes[LANE_SOFT - 1]))
-		return -1;
-	for (int64_t i = 0; i < store->options->read_connections; i++) {
-		if (link_init(&store->reads[i], store, &store->lanes[LANE_READ - 1]))
+	for (int64_t i = 0; i < o->write_connections; i++) {
+		if (lane_init(&store->write_lanes[i], store, LANE_WRITE) ||
+		    link_init(&store->writes[i], store, &store->write_lanes[i]))
 			return -1;
 	}
 	return 0;
@@ -290,6 +300,25 @@ static const char *objection(const struct parlance_storage_request *request,
 	return NULL;
 }
 
+/* Of writes it is always the same for the same key, and the first one without a key. */
+static struct lane *lane_of(struct store *store, const struct function *function,
+			    struct parlance_str key)
+{
+	uint32_t hash = 0;
+
+	switch (function->lane) {
+	case LANE_READ:
+		return &store->read_lane;
+	case LANE_SOFT:
+		return &store->soft_lane;
+	case LANE_WRITE:
+		break;
+	}
+	for (size_t i = 0; i < key.len; i++) /* as FNV-1a does; the ids are random, or a user's own */
+		hash = (hash ^ (unsigned char)key.p[i]) * 16777619U;
+	return &store->write_lanes[(hash >> 16) % (uint64_t)store->options->write_connections];
+}
+
 static void submit(void *self, struct parlance_storage_op *op,
 		   const struct parlance_storage_request *request)
 {
@@ -301,15 +330,13 @@ static void submit(void *self, struct parlance_storage_op *op,
 		store->sink->complete(op, PARLANCE_STORAGE_FAILED, (struct parlance_str){ 0 },
 				      detail);
 	else
-		lane_submit(&store->lanes[function->lane - 1], op, request, function);
+		lane_submit(lane_of(store, function, request->key), op, request, function);
 }
 
 static void cancel(void *self, struct parlance_storage_op *op)
 {
-	struct store *store = self;
-	struct request *request = op->plugin;
-
-	lane_cancel(&store->lanes[request->function->lane - 1], request);
+	(void)self;
+	lane_cancel(op->plugin);
 }
 
 static void set_instance(void *self, int64_t instance)

@@ -4,11 +4,13 @@
  * What the files of this plugin share. An instance (struct store) has four kinds of connections:
  *
  *   listener  LISTEN only, never in a transaction            listen.c
- *   write     durable writes, many in one transaction        lane.c
+ *   writes    durable writes, many in one transaction        lane.c
  *   soft      the same, with synchronous_commit off          lane.c
  *   read      reads, pipelined, a transaction each           lane.c
  *
  * The last three are lanes: a queue of requests and the connections (struct link) that serve it.
+ * Each write connection has a lane of its own, and writes with the same key are in the same lane, so that
+ * their order stays.
  * The way of a request: submit puts it into the queue of its lane; lane_pump takes it from there
  * into a group on a link, as soon as one may take a group; when the group's Sync is answered the
  * request completes, or goes back to the queue.
@@ -42,6 +44,7 @@ struct options {
 	int64_t batch_max;
 	int64_t queue_max;
 	int64_t read_connections;
+	int64_t write_connections;
 };
 
 /* The versions of the schema that this plugin can work with. */
@@ -50,24 +53,24 @@ struct options {
 
 enum {
 	READ_CONNECTIONS_MAX = 8,
-	LINKS_MAX = 3 + READ_CONNECTIONS_MAX,
+	WRITE_CONNECTIONS_MAX = 8,
+	LINKS_MAX = 2 + READ_CONNECTIONS_MAX + WRITE_CONNECTIONS_MAX,
 	/* Beyond statement_timeout_ms, after which a server that says nothing is given up. */
 	DEADLINE_SLACK_MS = 2000,
 	REASON_MAX = 512,
 };
 
-enum lane_id {
+enum lane_class {
 	LANE_READ = 1,
-	LANE_WRITE,
 	LANE_SOFT,
+	LANE_WRITE,
 };
-#define LANES 3
 
 /* A function of the list in parlance/storage.h. */
 struct function {
 	const char *name;
 	size_t n_params;
-	enum lane_id lane;
+	enum lane_class lane;
 	const char *sql; /* NULL: SELECT parlance.NAME(...)::text */
 };
 
@@ -97,6 +100,7 @@ enum request_state {
 /* Exists until the operation has completed and its group, if it is in one, has ended. */
 struct request {
 	struct node node; /* in its lane's queue or delayed list */
+	struct lane *lane;
 	struct parlance_storage_op *op; /* NULL: completed as cancelled, while in flight */
 	const struct parlance_storage_request *in; /* the host's, as long as op is not NULL */
 	const struct function *function;
@@ -109,7 +113,7 @@ struct request {
 
 struct lane {
 	struct store *store;
-	enum lane_id id;
+	enum lane_class class;
 	struct node queue;
 	struct node delayed;
 	struct parlance_timer *delay_timer;
@@ -171,11 +175,15 @@ struct store {
 	const struct parlance_storage_sink *sink;
 	const struct options *options;
 	const char *password; /* from password_file, the host's; NULL: none */
-	struct lane lanes[LANES];
+	struct lane read_lane;
+	struct lane soft_lane;
+	struct lane write_lanes[WRITE_CONNECTIONS_MAX];
+	struct lane *lanes[2 + WRITE_CONNECTIONS_MAX];
+	size_t n_lanes;
 	struct link *links[LINKS_MAX];
 	size_t n_links;
-	struct link write;
 	struct link soft;
+	struct link writes[WRITE_CONNECTIONS_MAX];
 	struct link reads[READ_CONNECTIONS_MAX];
 	struct listener listener;
 	int64_t instance;
@@ -215,7 +223,7 @@ static inline uint64_t store_now(const struct store *store)
 
 /* lane.c */
 
-MUST_USE int lane_init(struct lane *lane, struct store *store, enum lane_id id);
+MUST_USE int lane_init(struct lane *lane, struct store *store, enum lane_class class);
 /** Frees what lane_init made. Its queue must be empty. */
 void lane_fini(struct lane *lane);
 void lane_submit(struct lane *lane, struct parlance_storage_op *op,
@@ -223,7 +231,7 @@ void lane_submit(struct lane *lane, struct parlance_storage_op *op,
 /** Submits a request of our own, whose answer nobody wants. in: borrowed for the store's life. */
 void lane_submit_own(struct lane *lane, const struct parlance_storage_request *in,
 		     const struct function *function);
-void lane_cancel(struct lane *lane, struct request *request);
+void lane_cancel(struct request *request);
 /** Sends what can be sent. */
 void lane_pump(struct lane *lane);
 void lane_link_up(struct lane *lane);

@@ -373,7 +373,7 @@ static void open_session(struct admission *a)
 		params[7] = slice_str(max);
 		ok = ok && strbuf_ok(&rooms) && strbuf_ok(&seqs);
 	}
-	if (!ok || storage_call(core->plugins, PARLANCE_SESSION_OPEN, params, 8,
+	if (!ok || storage_call(core->plugins, PARLANCE_SESSION_OPEN, STORAGE_NO_KEY, params, 8,
 				core->config->storage_timeout_ms, on_session, a) != 0)
 		come_again(&a);
 	strbuf_fini(&rooms);

@@ -123,7 +123,7 @@ static void on_task(struct loop_task *task)
 		ok = ok && strbuf_ok(&arrays[i]);
 		params[i] = slice_of(arrays[i].data, arrays[i].len);
 	}
-	core->outbox_under_way = ok && storage_call(core->plugins, PARLANCE_INSTANCE_SEND, params,
+	core->outbox_under_way = ok && storage_call(core->plugins, PARLANCE_INSTANCE_SEND, STORAGE_NO_KEY, params,
 						    2, core->config->storage_timeout_ms, on_sent,
 						    core) == 0;
 	for (size_t i = 0; i < 2; i++)

@@ -306,7 +306,7 @@ void request_call(struct request *r, enum parlance_storage_function function,
 		  void (*then)(struct request *r, struct slice json))
 {
 	r->then = then;
-	if (storage_call(r->core->plugins, function, params, n_params,
+	if (storage_call(r->core->plugins, function, slice_str(r->conversation), params, n_params,
 			 r->core->config->storage_timeout_ms, on_answer, r) != 0)
 		request_fail(&r, CODE_UNAVAILABLE, NULL);
 }

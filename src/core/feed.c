@@ -236,7 +236,7 @@ void feed_replay(struct feed_room *room)
 	params[0] = slice_str(room->id);
 	params[1] = slice_str(known);
 	params[2] = slice_str(REPLAY_LIMIT);
-	if (storage_call(core->plugins, PARLANCE_FEED_REPLAY, params, 3,
+	if (storage_call(core->plugins, PARLANCE_FEED_REPLAY, STORAGE_NO_KEY, params, 3,
 			 core->config->storage_timeout_ms, on_replay, replay) != 0) {
 		free(replay);
 		retry_later(core);
@@ -346,7 +346,7 @@ static void ask_heads(struct core *core, struct strbuf *ids, struct strbuf *seqs
 	params[1] = slice_of(seqs->data, seqs->len);
 	/* What cannot be asked now is asked with the next beat. */
 	if (strbuf_ok(ids) && strbuf_ok(seqs) &&
-	    storage_call(core->plugins, PARLANCE_FEED_HEADS, params, 2,
+	    storage_call(core->plugins, PARLANCE_FEED_HEADS, STORAGE_NO_KEY, params, 2,
 			 core->config->storage_timeout_ms, on_heads, core) != 0)
 		log_warn("feed", NULL, "out of memory");
 	strbuf_reset(ids);

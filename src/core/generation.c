@@ -154,7 +154,7 @@ static int call_about(struct generation *g, enum parlance_storage_function funct
 		return PARLANCE_ENOMEM;
 	about->core = g->core;
 	memcpy(about->message, g->out.message, sizeof(about->message));
-	rc = storage_call(g->core->plugins, function, params, n,
+	rc = storage_call(g->core->plugins, function, slice_str(g->out.room->id), params, n,
 			  g->core->config->storage_timeout_ms, done, about);
 	if (rc)
 		free(about);

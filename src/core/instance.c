@@ -86,7 +86,7 @@ static void do_register(struct core *core)
 	params[0] = slice_str(host);
 	params[1] = slice_str(pid);
 	params[2] = slice_str(core->config->advertise);
-	if (storage_call(core->plugins, PARLANCE_INSTANCE_REGISTER, params, 3,
+	if (storage_call(core->plugins, PARLANCE_INSTANCE_REGISTER, STORAGE_NO_KEY, params, 3,
 			 core->config->storage_timeout_ms, on_registered, core) == 0)
 		core->registering = true;
 	else
@@ -227,7 +227,7 @@ void instance_beat(struct core *core)
 	}
 	params[0] = instance_text(core, text);
 	params[1] = slice_str(map_count(core->watched) ? "true" : "false");
-	if (storage_call(core->plugins, PARLANCE_INSTANCE_BEAT, params, 2,
+	if (storage_call(core->plugins, PARLANCE_INSTANCE_BEAT, STORAGE_NO_KEY, params, 2,
 			 core->config->storage_timeout_ms, on_beaten, core) == 0)
 		core->beating = core->instance;
 }
@@ -279,7 +279,7 @@ static void on_reap_timer(struct timer *timer)
 	/* Who was away himself cannot tell who was not: he gives the others the time of a lease. */
 	if (!core->reaping && storage_ready(core->plugins) && core->beating_since_ms &&
 	    !is_silent(core) && loop_now_ms(core->loop) - core->beating_since_ms >= LEASE_MS)
-		core->reaping = storage_call(core->plugins, PARLANCE_INSTANCE_REAP, NULL, 0,
+		core->reaping = storage_call(core->plugins, PARLANCE_INSTANCE_REAP, STORAGE_NO_KEY, NULL, 0,
 					     core->config->storage_timeout_ms, on_reaped,
 					     core) == 0;
 	reap_later(core);
@@ -296,7 +296,7 @@ static void on_maintain_timer(struct timer *timer)
 	struct core *core = CONTAINER_OF(timer, struct core, maintain_timer);
 
 	if (storage_ready(core->plugins) &&
-	    storage_call(core->plugins, PARLANCE_MAINTAIN, NULL, 0,
+	    storage_call(core->plugins, PARLANCE_MAINTAIN, STORAGE_NO_KEY, NULL, 0,
 			 core->config->storage_timeout_ms, on_maintained, core) != 0)
 		log_warn("chat", NULL, "out of memory");
 	loop_timer_start(core->loop, timer, MAINTAIN_MS, on_maintain_timer);
@@ -341,7 +341,7 @@ void instance_retire(struct core *core)
 	if (!core->instance || core->retiring)
 		return;
 	param = instance_text(core, text);
-	core->retiring = storage_call(core->plugins, PARLANCE_INSTANCE_RETIRE, &param, 1,
+	core->retiring = storage_call(core->plugins, PARLANCE_INSTANCE_RETIRE, STORAGE_NO_KEY, &param, 1,
 				      core->config->storage_timeout_ms, on_retired, core) == 0;
 	if (!core->retiring)
 		core->instance = 0;

@@ -152,8 +152,8 @@ static void submit(struct request *r)
 	params[12] = slice_str(history);
 	params[13] = slice_str(instance);
 	params[14] = slice_str(s->origin);
-	if (storage_call(core->plugins, PARLANCE_MESSAGE_SEND, params, 15,
-			 core->config->storage_timeout_ms, on_sent, r) != 0) {
+	if (storage_call(core->plugins, PARLANCE_MESSAGE_SEND, slice_str(r->conversation), params,
+			 15, core->config->storage_timeout_ms, on_sent, r) != 0) {
 		if (s->unsure)
 			generation_abandon(s->generation);
 		else

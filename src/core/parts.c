@@ -110,7 +110,7 @@ static void store(struct core *core)
 	}
 	if (n && ok)
 		core->parts_under_way =
-		    storage_call(core->plugins, PARLANCE_GENERATION_PARTS, params, 4,
+		    storage_call(core->plugins, PARLANCE_GENERATION_PARTS, STORAGE_NO_KEY, params, 4,
 				 core->config->storage_timeout_ms, on_stored, core) == 0;
 	if (n && !core->parts_under_way)
 		start_timer(core, core->config->flush_interval_ms);

@@ -210,7 +210,7 @@ static void sync(struct core *core)
 		params[4] = slice_of(s->gone.data, s->gone.len);
 		params[5] = slice_of(s->changed.data, s->changed.len);
 		core->presence_under_way =
-		    storage_call(core->plugins, PARLANCE_PRESENCE_SYNC, params,
+		    storage_call(core->plugins, PARLANCE_PRESENCE_SYNC, STORAGE_NO_KEY, params,
 				 ARRAY_LEN(params), core->config->storage_timeout_ms, on_synced,
 				 s) == 0;
 	}
@@ -467,7 +467,7 @@ static void look(struct core *core)
 	param = slice_of(array.data, array.len);
 	if (q && strbuf_ok(&array))
 		core->watched_under_way =
-		    storage_call(core->plugins, PARLANCE_PRESENCE_ONLINE, &param, 1,
+		    storage_call(core->plugins, PARLANCE_PRESENCE_ONLINE, STORAGE_NO_KEY, &param, 1,
 				 core->config->storage_timeout_ms, on_looked, q) == 0;
 	if (!core->watched_under_way)
 		free(q);

@@ -173,7 +173,7 @@ static int broadcast(struct core *core, struct slice user, struct slice conversa
 
 	if (!event.len || sio_name_reserved(event) || json_scan_value(json) != 0)
 		return PARLANCE_EINVAL;
-	return storage_call(core->plugins, PARLANCE_BROADCAST, params, 4,
+	return storage_call(core->plugins, PARLANCE_BROADCAST, STORAGE_NO_KEY, params, 4,
 			    core->config->storage_timeout_ms, on_broadcast, core);
 }
 

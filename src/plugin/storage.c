@@ -108,8 +108,20 @@ static const struct op_kind request_kind = {
 	.release = on_release,
 };
 
-/* Parameters and their text in one piece of memory. */
-static int copy_params(struct request *r, const struct slice *params, size_t n)
+static struct parlance_str copy_text(struct slice text, char **at)
+{
+	struct parlance_str copy = { *at, text.len };
+
+	if (!text.p)
+		return (struct parlance_str){ NULL, 0 };
+	memcpy(*at, text.p, text.len);
+	(*at)[text.len] = '\0';
+	*at += text.len + 1;
+	return copy;
+}
+
+/* Parameters, key, and their text in one piece of memory. */
+static int copy_params(struct request *r, struct slice key, const struct slice *params, size_t n)
 {
 	size_t size = n * sizeof(*r->params);
 	char *at;
@@ -118,25 +130,21 @@ static int copy_params(struct request *r, const struct slice *params, size_t n)
 		if (!size_add(size, params[i].len, &size) || !size_add(size, 1, &size))
 			return PARLANCE_ENOMEM;
 	}
-	r->params = malloc(size ? size : 1);
+	if (!size_add(size, key.len, &size) || !size_add(size, 1, &size))
+		return PARLANCE_ENOMEM;
+	r->params = malloc(size);
 	if (!r->params)
 		return PARLANCE_ENOMEM;
 	at = (char *)(r->params + n);
-	for (size_t i = 0; i < n; i++) {
-		r->params[i] = (struct parlance_str){ NULL, 0 };
-		if (!params[i].p)
-			continue;
-		memcpy(at, params[i].p, params[i].len);
-		at[params[i].len] = '\0';
-		r->params[i] = (struct parlance_str){ at, params[i].len };
-		at += params[i].len + 1;
-	}
+	for (size_t i = 0; i < n; i++)
+		r->params[i] = copy_text(params[i], &at);
+	r->request.key = copy_text(key.len ? key : (struct slice){ 0 }, &at);
 	return 0;
 }
 
 int storage_call(struct plugins *plugins, enum parlance_storage_function function,
-		 const struct slice *params, size_t n_params, uint32_t timeout_ms,
-		 storage_done_fn *done, void *arg)
+		 struct slice key, const struct slice *params, size_t n_params,
+		 uint32_t timeout_ms, storage_done_fn *done, void *arg)
 {
 	struct request *r;
 
@@ -147,16 +155,14 @@ int storage_call(struct plugins *plugins, enum parlance_storage_function functio
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return PARLANCE_ENOMEM;
-	if (copy_params(r, params, n_params)) {
+	if (copy_params(r, key, params, n_params)) {
 		free(r);
 		return PARLANCE_ENOMEM;
 	}
-	r->request = (struct parlance_storage_request){
-		.size = sizeof(r->request),
-		.function = (int)function,
-		.params = r->params,
-		.n_params = n_params,
-	};
+	r->request.size = sizeof(r->request);
+	r->request.function = (int)function;
+	r->request.params = r->params;
+	r->request.n_params = n_params;
 	r->done = done;
 	r->arg = arg;
 	strbuf_init(&r->copy, SIZE_MAX / 2);

@@ -218,7 +218,8 @@ FIELD(parlance_storage_request, size, 0);
 FIELD(parlance_storage_request, function, 4);
 FIELD(parlance_storage_request, params, 8);
 FIELD(parlance_storage_request, n_params, 16);
-SIZE(parlance_storage_request, 24);
+FIELD(parlance_storage_request, key, 24);
+SIZE(parlance_storage_request, 40);
 
 FIELD(parlance_storage_event, size, 0);
 FIELD(parlance_storage_event, room, 8);

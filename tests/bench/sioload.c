@@ -22,24 +22,39 @@
 #include <unistd.h>
 
 /* ------------------------------------------------------------------ message shapes: change them here */
-/* client -> server, Socket.IO payload (what follows "42" or "42<ack id>"); tests/echo-server understands them */
+/* client -> server, Socket.IO payload (what follows "42" or "42<ack id>"): tests/echo-server understands them, or,
+ * with -DPARLANCED, the daemon */
 #define F_CONNECT "40{\"token\":\"%s\"}" /* whole packet */
+#ifdef PARLANCED
+#define F_CREATE "[\"conversation:create\",{\"title\":\"%s\"}]"
+#define F_JOIN "[\"join:conversation\",\"%s\"]"
+#define F_TYPING "[\"typing:start\",{\"conversationId\":\"%s\"}]"
+#define F_UPDATE "[\"conversation:update\",{\"conversationId\":\"%s\",\"update\":{\"title\":\"seq-%010llu\"}}]"
+#define F_SEND "[\"message:send\",{\"conversationId\":\"%s\",\"content\":\"%s\"}]"
+#define F_PING "[\"ping\"]"
+/* server -> client event names; every spelling in a list is accepted */
+static const char *EV_CREATED[] = { "conversation:created", 0 };
+static const char *EV_JOINED[] = { "conversation:joined", 0 };
+static const char *EV_TYPING[] = { "user:typing:start", 0 };
+static const char *EV_UPDATE[] = { "conversation:updated", 0 };
+static const char *EV_PONG[] = { "pong", 0 };
+#else
 #define F_CREATE "[\"echo\",{\"id\":\"%s\"}]"
 #define F_JOIN "[\"join\",\"%s\"]"
 #define F_TYPING "[\"say\",\"%s\",{\"userId\":\"u0\",\"conversationId\":\"0190a6e2-7c1c-7d3e-8f00-000000000000\"}]"
 #define F_UPDATE "[\"say\",\"%s\",{\"update\":{\"title\":\"seq-%010llu\"}}]"
 #define F_SEND "[\"say\",\"%s\",\"%s\"]"
 #define F_PING "[\"echo\"]"
-/* server -> client event names; every spelling in a list is accepted */
 static const char *EV_CREATED[] = { "echo", 0 };
 static const char *EV_JOINED[] = { "joined", 0 };
 static const char *EV_TYPING[] = { "said", 0 };
 static const char *EV_UPDATE[] = { "said", 0 };
+static const char *EV_PONG[] = { "echo", 0 };
+#endif
 static const char *EV_CHUNK[] = { "message:chunk", 0 };
 static const char *EV_COMPLETE[] = { "message:complete", 0 };
 static const char *EV_AISTART[] = { "ai:typing:start", 0 };
 static const char *EV_AISTOP[] = { "ai:typing:stop", 0 };
-static const char *EV_PONG[] = { "echo", 0 };
 static const char *EV_ERROR[] = { "error", "message:error", 0 };
 /* how values are found inside a payload */
 #define K_ID "\"id\":\""          /* the id of the created conversation: first K_ID in the ack or event */
@@ -897,6 +912,57 @@ static void m_pingpong(u32 n)
 	R_common(a, z);
 }
 
+/* ================================================================ turns */
+/* Whole turns: a message, its stream, its completion, then the next message. */
+static void turn_send(conn *c)
+{
+	c->sent_at = now_us();
+	ws_send(c, "42" F_SEND, c->conv, "A question of some words, and not a short one.");
+}
+static void turn_event(conn *c, const char *e, u32 el, const char *p, u32 n)
+{
+	(void)p;
+	(void)n;
+	if (is(EV_CHUNK, e, el)) { nchunks++; return; }
+	if (!is(EV_COMPLETE, e, el)) return;
+	ncompl++;
+	if (meas_from) hadd(&h_total, NOW - c->sent_at);
+	if (!pp_stop) turn_send(c);
+}
+static void m_turns(u32 n)
+{
+	alloc_conns(n);
+	u32 *who = malloc(n * sizeof *who);
+	for (u32 i = 0; i < n; i++) {
+		conns[i].token = tokens[i % ntokens];
+		who[i] = i;
+	}
+	open_all(0, n);
+	if (failed) die("%llu connections failed", (unsigned long long)failed);
+	create_convs(who, n);
+	on_event = turn_event;
+	on_ack = 0;
+	for (u32 i = 0; i < n; i++) turn_send(&conns[i]);
+	u64 end = now_us() + warmup * 1000000ull;
+	while (now_us() < end) turn(end);
+	pstat a = pstats();
+	double me = self_cpu();
+	u64 n0 = ncompl, c0 = nchunks, t0 = now_us();
+	meas_from = t0;
+	end = t0 + duration * 1000000ull;
+	while (now_us() < end && !closed) turn(end);
+	u64 t1 = now_us(), done = ncompl - n0, chunks = nchunks - c0;
+	pstat z = pstats();
+	me = self_cpu() - me;
+	pp_stop = 1;
+	double el = (t1 - t0) / 1e6, each = 1e6 / (done ? done : 1);
+	printf("turns: %u connections: %.0f turns/s, %.1f chunks each, p50 %.1f p99 %.1f max %.1f ms; CPU us each: server %.0f, PostgreSQL %.0f, client %.0f; %llu errors, %llu closed\n",
+		n, done / el, (double)chunks / (done ? done : 1), HMS(&h_total), (z.cpu - a.cpu) * each, (z.pgcpu - a.pgcpu) * each, me * each, (unsigned long long)errs, (unsigned long long)closed);
+	R("\"mode\":\"turns\",\"n\":%u,\"turns_per_s\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"cpu_us_each\":%.1f,\"pg_cpu_us_each\":%.1f,\"client_cpu_us_each\":%.1f,\"elapsed_s\":%.2f,\"errors\":%llu,\"closed\":%llu",
+	  n, done / el, HMS(&h_total), (z.cpu - a.cpu) * each, (z.pgcpu - a.pgcpu) * each, me * each, el, (unsigned long long)errs, (unsigned long long)closed);
+	R_common(a, z);
+}
+
 static void usage(void)
 {
 	fputs("usage: sioload MODE [options]\n"
@@ -905,6 +971,7 @@ static void usage(void)
 	"  stream S         S AI streams with --tabs T each (--model mock-TOKENS-MS, asked for in the message text;\n"
 	"                   with --port2 the odd tabs are on the other instance)\n"
 	"  pingpong N       N connections with --window pings in flight each (--ack: acknowledgements)\n"
+	"  turns N          N connections, each sends a message, waits for the end of its answer, and sends the next\n"
 	"  xinst N          sender on --port, N receivers on --port2 (--local M more on --port), --event update|typing\n"
 	"options: --host H --port P --port2 P --path /socket.io/ --tokens FILE (one JWT a line; conversation i uses line i)\n"
 	"  --pid P,P..      server processes: CPU, RSS, PSS are summed;  --pgpid P  PostgreSQL postmaster, CPU of it and its children\n"
@@ -964,6 +1031,7 @@ int main(int ac, char **av)
 	else if (!strcmp(mode, "xinst")) { nrecv = n ? n : 1; if (!port2) usage(); if (!strcmp(event_kind, "typing") && !getenv("XINST_TYPING")) event_kind = "update"; m_fanout(1); }
 	else if (!strcmp(mode, "stream")) m_stream(n ? n : 10);
 	else if (!strcmp(mode, "pingpong")) m_pingpong(n ? n : 10);
+	else if (!strcmp(mode, "turns")) m_turns(n ? n : 100);
 	else usage();
 	finish();
 	_exit(0);

@@ -194,6 +194,8 @@ void rig_submit(struct rig *rig, struct call *call, int function, size_t n,
 							   .function = function,
 							   .params = call->params,
 							   .n_params = n };
+	if (rig->key)
+		call->request.key = (struct parlance_str){ rig->key, strlen(rig->key) };
 	rig->outstanding++;
 	MOCK_CALL(rig->m, rig->ops->submit(rig->m->self, &call->op, &call->request));
 }

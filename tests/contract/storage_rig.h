@@ -34,6 +34,7 @@ struct rig_event {
 };
 
 struct rig {
+	const char *key; /* of the requests that are submitted next; NULL: none */
 	struct mock_host *m;
 	const struct parlance_storage_ops *ops;
 	size_t outstanding; /* calls that have not completed */

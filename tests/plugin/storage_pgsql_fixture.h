@@ -77,8 +77,9 @@ static inline int open_plugin(const char *dsn, const struct mock_option *more)
 		{ "dsn", dsn },
 		{ "reconnect_min_ms", "10" },
 		{ "reconnect_max_ms", "100" },
+		{ "write_connections", "1" },
 	};
-	size_t n = 3;
+	size_t n = 4;
 
 	for (; more && more->name; more++) {
 		assert_true(n < OPTIONS_MAX);

@@ -391,6 +391,61 @@ static void test_read_connections(void **state)
 	free_all(calls, ARRAY_LEN(calls));
 }
 
+/* Writes about one conversation keep their order, others go beside them. */
+static void test_write_connections(void **state)
+{
+	static const char *const keys[] = { "0190a6e2-7c1c-7d3e-8f00-000000000001",
+					    "0190a6e2-7c1c-7d3e-8f00-000000000002",
+					    "0190a6e2-7c1c-7d3e-8f00-000000000003",
+					    "0190a6e2-7c1c-7d3e-8f00-000000000004" };
+	struct call calls[ARRAY_LEN(keys)][6], none[2];
+	char name[8];
+
+	(void)state;
+	open_up(unix_dsn("test"), OPTION("write_connections", "2"));
+	assert_int_equal(mock_counter(rig.m, "connections"), 5);
+	for (size_t turn = 0; turn < 3; turn++) {
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+			rig.key = keys[k];
+			snprintf(name, sizeof(name), "%zu.%zu", k, 2 * turn);
+			submit_write(&calls[k][2 * turn], name);
+		}
+		/* Backwards, so that the keys come in another order. */
+		for (size_t k = ARRAY_LEN(keys); k-- > 0;) {
+			rig.key = keys[k];
+			snprintf(name, sizeof(name), "%zu.%zu", k, 2 * turn + 1);
+			submit_write(&calls[k][2 * turn + 1], name);
+		}
+		rig.key = NULL;
+		if (turn < 2)
+			submit_write(&none[turn], "none");
+		rig_wait(&rig, &calls[0][2 * turn]);
+	}
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+		wait_all(calls[k], ARRAY_LEN(calls[k]));
+		expect_ok(calls[k], ARRAY_LEN(calls[k]));
+	}
+	wait_all(none, ARRAY_LEN(none));
+	/* A conversation has one connection, and both are used. */
+	assert_string_equal(sql("SELECT max(n) || ' ' || (SELECT count(DISTINCT pid) FROM parlance.called) "
+				"FROM (SELECT count(DISTINCT pid) AS n FROM parlance.called GROUP BY "
+				"left(first, 1)) AS c"),
+			    "1 2");
+	assert_string_equal(sql("SELECT bool_and(given = done) FROM (SELECT first, row_number() OVER (PARTITION "
+				"BY left(first, 1) ORDER BY first) AS given, row_number() OVER (PARTITION "
+				"BY left(first, 1) ORDER BY at) AS done FROM parlance.called "
+				"WHERE first <> 'none') AS c"),
+			    "t");
+	/* Within a group in the order of the keys, those without one first. */
+	assert_string_equal(sql("SELECT bool_and(left(first, 1) >= before) FROM (SELECT first, lag(CASE "
+				"first WHEN 'none' THEN '' ELSE left(first, 1) END) OVER (PARTITION BY tx "
+				"ORDER BY at) AS before FROM parlance.called) AS c"),
+			    "t");
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+		free_all(calls[k], ARRAY_LEN(calls[k]));
+	free_all(none, ARRAY_LEN(none));
+}
+
 static int truncate_setup(void **state)
 {
 	(void)state;
@@ -423,6 +478,7 @@ int main(void)
 		UP(test_many),
 		DOWN(test_queue_is_bounded),
 		DOWN(test_read_connections),
+		DOWN(test_write_connections),
 	};
 
 	if (!pg_server_installed()) {

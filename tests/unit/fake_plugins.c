@@ -70,7 +70,7 @@ static void give_canned(struct loop_task *task)
 }
 
 int storage_call(struct plugins *p, enum parlance_storage_function function,
-		 const struct slice *params, size_t n_params, uint32_t timeout_ms,
+		 struct slice key, const struct slice *params, size_t n_params, uint32_t timeout_ms,
 		 storage_done_fn *done, void *arg)
 {
 	struct fake_call *call;
@@ -86,6 +86,8 @@ int storage_call(struct plugins *p, enum parlance_storage_function function,
 	call->plugins = p;
 	call->function = function;
 	call->n_params = n_params;
+	if (key.len)
+		call->key = slice_of(copy_of(key.p, key.len), key.len);
 	call->timeout_ms = timeout_ms;
 	call->done = done;
 	call->arg = arg;

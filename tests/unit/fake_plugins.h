@@ -48,6 +48,7 @@ struct fake_call {
 	enum parlance_storage_function function;
 	struct slice params[PARLANCE_STORAGE_PARAMS_MAX]; /* terminated; p NULL: NULL */
 	size_t n_params;
+	struct slice key; /* terminated; empty: none */
 	uint32_t timeout_ms;
 	storage_done_fn *done;
 	void *arg;

@@ -142,14 +142,16 @@ static void on_answer(void *arg, const struct storage_answer *answer)
 static void ask(const char *user, uint32_t timeout_ms)
 {
 	char copy[64];
+	char key[] = "a key";
 	struct slice params[] = { { NULL, 0 }, { NULL, 0 } };
 
 	(void)snprintf(copy, sizeof(copy), "%s", user);
 	params[0] = slice_str(copy);
-	assert_int_equal(storage_call(set, PARLANCE_CONVERSATION_ACCESS, params, 2, timeout_ms,
-				      on_answer, &n_answers),
+	assert_int_equal(storage_call(set, PARLANCE_CONVERSATION_ACCESS, slice_str(key), params,
+				      2, timeout_ms, on_answer, &n_answers),
 			 0);
 	memset(copy, 'x', sizeof(copy) - 1);
+	memset(key, 'x', sizeof(key) - 1);
 }
 
 /* ---- the listener ---- */
@@ -379,7 +381,7 @@ static void test_end(void **state)
 	/* Nobody listens any more. */
 	storage_set_instance(set, 6);
 	turn();
-	assert_int_equal(storage_call(set, PARLANCE_MAINTAIN, NULL, 0, 10, on_answer, NULL),
+	assert_int_equal(storage_call(set, PARLANCE_MAINTAIN, STORAGE_NO_KEY, NULL, 0, 10, on_answer, NULL),
 			 PARLANCE_ECLOSED);
 	assert_string_equal(events, "saD");
 }

@@ -74,6 +74,10 @@ struct parlance_storage_request {
 	int function; /* enum parlance_storage_function */
 	const struct parlance_str *params; /* each terminated */
 	size_t n_params;
+	/* The id of the conversation that it is about; p NULL: of none in particular. Writes with the
+	 * same key keep their order (but one that met a conflict in the database is repeated later);
+	 * those with different keys may be done side by side. */
+	struct parlance_str key;
 };
 
 enum parlance_storage_status {
