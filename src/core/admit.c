@@ -475,6 +475,7 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 	struct core *core = ctx;
 	struct admission *a;
 	struct slice token;
+	struct auth_question question;
 
 	arena_reset(&core->scratch);
 	sio_set_user(socket, NULL);
@@ -497,8 +498,10 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 	read_wishes(a, connect->auth);
 	if (core->config->recovery_window_s && connect->pid.len)
 		a->recovery = recovery_new(connect->pid, connect->offset);
-	if (auth_verify(core->plugins, token, connect->address, connect->origin,
-			core->config->auth_timeout_ms, on_verified, a) != 0)
+	question = (struct auth_question){ .token = token,
+					   .address = connect->address,
+					   .origin = connect->origin };
+	if (auth_verify(core->plugins, &question, core->config->auth_timeout_ms, on_verified, a) != 0)
 		come_again(&a);
 	sio_forget_handshake(socket);
 }

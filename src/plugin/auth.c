@@ -11,7 +11,7 @@ struct verification {
 	struct op op;
 	struct parlance_auth_op pub; /* what the plugin has of it */
 	struct parlance_auth_request request;
-	char *text; /* token, address and origin, each terminated */
+	char *text; /* of the request, each terminated */
 	size_t text_len;
 	auth_done_fn *done;
 	void *arg;
@@ -19,8 +19,11 @@ struct verification {
 	bool accepted;
 	enum parlance_auth_verdict verdict;
 	int64_t expires_ms;
+	int64_t issued_ms;
 	struct strbuf user;
 	struct strbuf claims;
+	struct strbuf token_id;
+	struct strbuf session;
 	struct strbuf detail;
 };
 
@@ -44,6 +47,11 @@ static void on_cancel(struct op *op)
 	ops->cancel(op->inst->self, &of_op(op)->pub);
 }
 
+static struct slice text_of(struct strbuf *sb)
+{
+	return slice_of(strbuf_cstr(sb), sb->len);
+}
+
 static void on_answer(struct op *op, enum op_reason reason)
 {
 	struct verification *v = of_op(op);
@@ -55,9 +63,12 @@ static void on_answer(struct op *op, enum op_reason reason)
 		answer.verdict = v->verdict;
 		answer.detail = strbuf_cstr(&v->detail);
 		if (v->accepted) {
-			answer.user = slice_of(strbuf_cstr(&v->user), v->user.len);
-			answer.claims = slice_of(strbuf_cstr(&v->claims), v->claims.len);
+			answer.user = text_of(&v->user);
+			answer.claims = text_of(&v->claims);
+			answer.token_id = text_of(&v->token_id);
+			answer.session = text_of(&v->session);
 			answer.expires_ms = v->expires_ms;
+			answer.issued_ms = v->issued_ms;
 		}
 		break;
 	case OP_REFUSED:
@@ -85,6 +96,8 @@ static void on_release(struct op *op)
 	free(v->text);
 	strbuf_fini(&v->user);
 	strbuf_fini(&v->claims);
+	strbuf_fini(&v->token_id);
+	strbuf_fini(&v->session);
 	strbuf_fini(&v->detail);
 }
 
@@ -107,18 +120,20 @@ static struct parlance_str put_text(char **at, struct slice text)
 	return out;
 }
 
-int auth_verify(struct plugins *plugins, struct slice token, struct slice address,
-		struct slice origin, uint32_t timeout_ms, auth_done_fn *done, void *arg)
+int auth_verify(struct plugins *plugins, const struct auth_question *q, uint32_t timeout_ms,
+		auth_done_fn *done, void *arg)
 {
+	const struct slice texts[] = { q->token, q->address, q->origin, q->issuer, q->audience };
 	struct verification *v;
-	size_t len;
+	size_t len = ARRAY_LEN(texts);
 	char *at;
 
 	if (!plugins_running(plugins))
 		return PARLANCE_ECLOSED;
-	if (!size_add(token.len, address.len, &len) || !size_add(len, origin.len, &len) ||
-	    !size_add(len, 3, &len))
-		return PARLANCE_ENOMEM;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (!size_add(len, texts[i].len, &len))
+			return PARLANCE_ENOMEM;
+	}
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return PARLANCE_ENOMEM;
@@ -130,13 +145,17 @@ int auth_verify(struct plugins *plugins, struct slice token, struct slice addres
 	v->text_len = len;
 	at = v->text;
 	v->request.size = sizeof(v->request);
-	v->request.token = put_text(&at, token);
-	v->request.address = put_text(&at, address);
-	v->request.origin = put_text(&at, origin);
+	v->request.token = put_text(&at, q->token);
+	v->request.address = put_text(&at, q->address);
+	v->request.origin = put_text(&at, q->origin);
+	v->request.issuer = put_text(&at, q->issuer);
+	v->request.audience = put_text(&at, q->audience);
 	v->done = done;
 	v->arg = arg;
 	strbuf_init(&v->user, PARLANCE_USER_MAX);
 	strbuf_init(&v->claims, SIZE_MAX / 2);
+	strbuf_init(&v->token_id, PARLANCE_TOKEN_ID_MAX);
+	strbuf_init(&v->session, PARLANCE_TOKEN_ID_MAX);
 	strbuf_init(&v->detail, SIZE_MAX / 2);
 	op_start(&v->op, &verification_kind, plugins, plugins->auth, timeout_ms);
 	return 0;
@@ -145,9 +164,9 @@ int auth_verify(struct plugins *plugins, struct slice token, struct slice addres
 /* The sink */
 
 /* No control characters: neither C0 and DEL, nor C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2 9F). */
-static bool is_subject(struct parlance_str s)
+static bool is_id(struct parlance_str s, size_t max)
 {
-	if (!s.p || !s.len || s.len > PARLANCE_USER_MAX || !utf8_valid(s.p, s.len))
+	if (!s.p || !s.len || s.len > max || !utf8_valid(s.p, s.len))
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.p[i];
@@ -162,15 +181,21 @@ static bool is_subject(struct parlance_str s)
 
 static const char *identity_problem(const struct parlance_identity *id)
 {
-	if (id->size < SIZE_UP_TO(struct parlance_identity, claims))
+	if (id->size < SIZE_UP_TO(struct parlance_identity, issued_ms))
 		return "it accepts with a struct that is too small";
-	if (!is_subject(id->subject))
+	if (!is_id(id->subject, PARLANCE_USER_MAX))
 		return "it accepts a user's id that is not 1 to 255 bytes of UTF-8 without controls";
 	if (id->expires_ms < 0)
 		return "it accepts a token that ends before 1970";
 	if (id->claims.len && (id->claims.p[0] != '{' || id->claims.p[id->claims.len - 1] != '}' ||
 			       !utf8_valid(id->claims.p, id->claims.len)))
 		return "it accepts with claims that are not a JSON object";
+	if ((id->token_id.len && !is_id(id->token_id, PARLANCE_TOKEN_ID_MAX)) ||
+	    (id->session.len && !is_id(id->session, PARLANCE_TOKEN_ID_MAX)))
+		return "it accepts a token's or session's id that is not up to 255 bytes of UTF-8 without "
+		       "controls";
+	if (id->issued_ms < 0)
+		return "it accepts a token that was issued before 1970";
 	return NULL;
 }
 
@@ -190,7 +215,11 @@ static void sink_accept(struct parlance_auth_op *pub, const struct parlance_iden
 		v->expires_ms = identity->expires_ms;
 		strbuf_append_slice(&v->user, to_slice(identity->subject));
 		strbuf_append_slice(&v->claims, to_slice(identity->claims));
-		if (!strbuf_ok(&v->user) || !strbuf_ok(&v->claims))
+		strbuf_append_slice(&v->token_id, to_slice(identity->token_id));
+		strbuf_append_slice(&v->session, to_slice(identity->session));
+		v->issued_ms = identity->issued_ms;
+		if (!strbuf_ok(&v->user) || !strbuf_ok(&v->claims) || !strbuf_ok(&v->token_id) ||
+		    !strbuf_ok(&v->session))
 			op_refuse(&v->op, "out of memory");
 	}
 	op_complete(&v->op, false);

@@ -29,8 +29,9 @@ typedef void storage_done_fn(void *arg, const struct storage_answer *answer);
 #define STORAGE_NO_KEY ((struct slice){ 0 })
 
 /** Submits a request. params (n as the list in parlance/storage.h says; p NULL is SQL's NULL) and
- * key (parlance_storage_request.key; empty: none) are copied. done(arg, …) is called exactly once, from the loop, not from within. 0, or
- * PARLANCE_ENOMEM, PARLANCE_ECLOSED (after plugins_destroy); then done is not called. */
+ * key (parlance_storage_request.key; empty: none) are copied. done(arg, …) is called exactly once,
+ * from the loop, not from within. 0, or PARLANCE_ENOMEM, PARLANCE_ECLOSED (after plugins_destroy);
+ * then done is not called. */
 MUST_USE int storage_call(struct plugins *plugins, enum parlance_storage_function function,
 			  struct slice key, const struct slice *params, size_t n_params,
 			  uint32_t timeout_ms, storage_done_fn *done, void *arg);

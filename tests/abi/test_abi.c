@@ -143,13 +143,18 @@ FIELD(parlance_auth_request, size, 0);
 FIELD(parlance_auth_request, token, 8);
 FIELD(parlance_auth_request, address, 24);
 FIELD(parlance_auth_request, origin, 40);
-SIZE(parlance_auth_request, 56);
+FIELD(parlance_auth_request, issuer, 56);
+FIELD(parlance_auth_request, audience, 72);
+SIZE(parlance_auth_request, 88);
 
 FIELD(parlance_identity, size, 0);
 FIELD(parlance_identity, subject, 8);
 FIELD(parlance_identity, expires_ms, 24);
 FIELD(parlance_identity, claims, 32);
-SIZE(parlance_identity, 48);
+FIELD(parlance_identity, token_id, 48);
+FIELD(parlance_identity, session, 64);
+FIELD(parlance_identity, issued_ms, 80);
+SIZE(parlance_identity, 88);
 
 FIELD(parlance_auth_ops, size, 0);
 FIELD(parlance_auth_ops, verify, 8);

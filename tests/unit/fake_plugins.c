@@ -144,6 +144,7 @@ static void complete(struct fake_call *call, const struct storage_answer *answer
 	call->done(call->arg, answer);
 	for (size_t i = 0; i < call->n_params; i++)
 		take_back(call->params[i]);
+	take_back(call->key);
 	free(call);
 }
 
@@ -211,8 +212,8 @@ void fake_storage_message(struct plugins *p, const char *payload)
 
 /* ---- auth ---- */
 
-int auth_verify(struct plugins *p, struct slice token, struct slice address, struct slice origin,
-		uint32_t timeout_ms, auth_done_fn *done, void *arg)
+int auth_verify(struct plugins *p, const struct auth_question *q, uint32_t timeout_ms,
+		auth_done_fn *done, void *arg)
 {
 	struct fake_verification *v;
 
@@ -220,9 +221,9 @@ int auth_verify(struct plugins *p, struct slice token, struct slice address, str
 		return PARLANCE_ECLOSED;
 	v = calloc(1, sizeof(*v));
 	CHECK(v);
-	v->token = copy_of(token.p, token.len);
-	v->address = copy_of(address.p, address.len);
-	v->origin = copy_of(origin.p, origin.len);
+	v->token = copy_of(q->token.p, q->token.len);
+	v->address = copy_of(q->address.p, q->address.len);
+	v->origin = copy_of(q->origin.p, q->origin.len);
 	v->timeout_ms = timeout_ms;
 	v->done = done;
 	v->arg = arg;

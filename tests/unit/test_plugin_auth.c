@@ -49,6 +49,8 @@ static void plugin_destroy(void *self)
 		sink->reject(last, PARLANCE_AUTH_TEMPORARY, "late");
 }
 
+static const char *given_token_id = "a token";
+
 static void accept(struct parlance_auth_op *op, const char *subject, const char *claims)
 {
 	struct parlance_identity id = {
@@ -56,6 +58,9 @@ static void accept(struct parlance_auth_op *op, const char *subject, const char 
 		.subject = str(subject),
 		.expires_ms = 4102444800000,
 		.claims = str(claims),
+		.token_id = str(given_token_id),
+		.session = str("a session"),
+		.issued_ms = 1700000000000,
 	};
 
 	sink->accept(op, &id);
@@ -71,6 +76,8 @@ static void plugin_verify(void *self, struct parlance_auth_op *op,
 	(void)snprintf(token, sizeof(token), "%s", request->token.p);
 	(void)snprintf(seen_address, sizeof(seen_address), "%s", request->address.p);
 	assert_int_equal(request->origin.len, 0);
+	assert_string_equal(request->issuer.p, request->address.len ? "an issuer" : "");
+	assert_string_equal(request->audience.p, request->address.len ? "an audience" : "");
 	n_verify++;
 	last = op;
 	note('v');
@@ -112,6 +119,8 @@ static unsigned n_answers;
 static bool accepted;
 static char user[300];
 static char claims[64];
+static char token_id[300];
+static char session[300];
 static int verdict;
 static char detail[128];
 static bool ask_again; /* from inside the answer */
@@ -127,14 +136,20 @@ static void on_answer(void *arg, const struct auth_answer *answer)
 	(void)snprintf(detail, sizeof(detail), "%s", answer->detail ? answer->detail : "");
 	(void)snprintf(user, sizeof(user), "%.*s", (int)answer->user.len, answer->user.p);
 	(void)snprintf(claims, sizeof(claims), "%.*s", (int)answer->claims.len, answer->claims.p);
-	if (accepted)
+	(void)snprintf(token_id, sizeof(token_id), "%.*s", (int)answer->token_id.len,
+		       answer->token_id.p);
+	(void)snprintf(session, sizeof(session), "%.*s", (int)answer->session.len,
+		       answer->session.p);
+	if (accepted) {
 		assert_true(answer->expires_ms == 4102444800000);
-	else
+		assert_true(answer->issued_ms == 1700000000000);
+	} else {
 		assert_int_equal(answer->user.len, 0);
+	}
 	if (ask_again) {
 		ask_again = false;
-		assert_int_equal(auth_verify(set, slice_str("second"), slice_str("::1"),
-					     slice_str(""), 1000, on_answer, &n_answers),
+		assert_int_equal(auth_verify(set, &(struct auth_question){ .token = slice_str("second") },
+					     1000, on_answer, &n_answers),
 				 0);
 	}
 }
@@ -145,7 +160,11 @@ static void ask(const char *text, uint32_t timeout_ms)
 
 	/* It may go right after the call. */
 	(void)snprintf(copy, sizeof(copy), "%s", text);
-	assert_int_equal(auth_verify(set, slice_str(copy), slice_str("::1"), slice_str(NULL),
+	assert_int_equal(auth_verify(set,
+				     &(struct auth_question){ .token = slice_str(copy),
+							      .address = slice_str("::1"),
+							      .issuer = slice_str("an issuer"),
+							      .audience = slice_str("an audience") },
 				     timeout_ms, on_answer, &n_answers),
 			 0);
 	memset(copy, 'x', sizeof(copy) - 1);
@@ -184,6 +203,8 @@ static void test_accept(void **state)
 	assert_true(accepted);
 	assert_string_equal(user, "b\xc3\xb6" "b");
 	assert_string_equal(claims, "{\"a\":1}");
+	assert_string_equal(token_id, "a token");
+	assert_string_equal(session, "a session");
 	assert_int_equal(n_cancel, 0);
 	assert_not_logged("fault");
 	assert_not_logged("secret");
@@ -284,6 +305,7 @@ static void check_bad(const char *subject, const char *json)
 static void test_identity(void **state)
 {
 	char longest[300];
+	const char *const useless[] = { "a\nb", "\xff", longest };
 
 	(void)state;
 	memset(longest, 'x', sizeof(longest));
@@ -304,6 +326,11 @@ static void test_identity(void **state)
 	check_bad("a\xc2\x85", "");
 	check_bad("a\xff", "");
 	check_bad("\xc3", "");
+	for (size_t i = 0; i < ARRAY_LEN(useless); i++) {
+		given_token_id = useless[i];
+		check_bad("alice", "");
+	}
+	given_token_id = "a token";
 	check_bad("alice", "[]");
 	check_bad("alice", "{");
 	check_bad("alice", "{\"a\":\"\xff\"}");
@@ -335,7 +362,7 @@ static void test_end(void **state)
 	assert_int_equal(n_cancel, 1);
 	assert_false(accepted);
 	assert_string_equal(events, "v;aaD");
-	assert_int_equal(auth_verify(set, slice_str("t"), slice_str(""), slice_str(""), 10,
+	assert_int_equal(auth_verify(set, &(struct auth_question){ .token = slice_str("t") }, 10,
 				     on_answer, &n_answers),
 			 PARLANCE_ECLOSED);
 	assert_not_logged("fault");

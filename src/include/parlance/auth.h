@@ -12,7 +12,8 @@
 extern "C" {
 #endif
 
-#define PARLANCE_USER_MAX 255 /* bytes of a user's id */
+#define PARLANCE_USER_MAX 255     /* bytes of a user's id */
+#define PARLANCE_TOKEN_ID_MAX 255 /* bytes of a token's id, and of a session's */
 
 /* One verification. The plugin may keep a pointer of its own in it. */
 struct parlance_auth_op {
@@ -25,6 +26,9 @@ struct parlance_auth_request {
 	struct parlance_str token;   /* as the client gave it, not empty */
 	struct parlance_str address; /* of the client */
 	struct parlance_str origin;  /* of the page, or empty */
+	/* What the listener demands of a token, beside the plugin's own options; empty: nothing. */
+	struct parlance_str issuer;
+	struct parlance_str audience;
 };
 
 struct parlance_identity {
@@ -33,6 +37,11 @@ struct parlance_identity {
 				      * control characters */
 	int64_t expires_ms;          /* wall clock; 0: never */
 	struct parlance_str claims;  /* JSON object for the log and other plugins, or empty */
+	/* What it can be revoked by, beside the subject; each may be empty (0). 1 to
+	 * PARLANCE_TOKEN_ID_MAX bytes of UTF-8, no control characters. */
+	struct parlance_str token_id; /* of this token (a JWT's jti) */
+	struct parlance_str session;  /* of the sign-in that it comes from (a JWT's sid) */
+	int64_t issued_ms;            /* wall clock */
 };
 
 enum parlance_auth_verdict {
