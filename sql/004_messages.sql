@@ -4,8 +4,7 @@
 -- Messages and generations. 003_conversations.sql says what all these functions have in common.
 --
 -- Whoever changes messages or generations of a conversation holds the lock of its row, but for
--- generation_parts, which must not wait for anyone: a part that comes while the answer ends may stay
--- behind, is never read, and maintain() deletes it.
+-- generation_parts, which must not wait for anyone: it leaves out an answer that is being ended.
 --
 -- A LIMIT that depends on a parameter is a subselect (here and in 003): of a plain one the planner makes a new
 -- plan at each call, as it estimates less for that than for a plan that is kept. Planning costs more than the query.
@@ -398,12 +397,17 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off AS $function$
 DECLARE
 	v_owned uuid[];
+	v_open uuid[];
 BEGIN
 	v_owned := ARRAY(SELECT g.message FROM parlance.generation g
 		WHERE g.message = ANY (p_messages) AND g.instance = p_instance AND g.running);
+	-- Nobody ends these before the parts are there for him to delete. What is left out here is not lost: who
+	-- ends an answer has its text, unless he fails and dies.
+	v_open := ARRAY(SELECT g.message FROM parlance.generation g
+		WHERE g.message = ANY (v_owned) FOR KEY SHARE SKIP LOCKED);
 	INSERT INTO parlance.message_part (message, off, text)
 		SELECT t.message, t.off, t.text FROM unnest(p_messages, p_offs, p_texts) AS t (message, off, text)
-		WHERE t.message = ANY (v_owned) AND t.text <> '' AND t.off >= 0
+		WHERE t.message = ANY (v_open) AND t.text <> '' AND t.off >= 0
 		ON CONFLICT (message, off) DO NOTHING;
 	RETURN json_build_object('ok', true, 'fenced', coalesce((SELECT json_agg(DISTINCT t.message)
 		FROM unnest(p_messages) AS t (message) WHERE t.message <> ALL (v_owned)), '[]'));

@@ -123,10 +123,8 @@ export async function listed(tab, conversationId, id) {
 	return found[0];
 }
 
-// Nothing runs or waits in the conversation, and nothing is left of what did. A part that was stored
-// while the answer ended is left to maintain().
+// Nothing runs or waits in the conversation, and nothing is left of what did.
 export async function assertQuiet(database, conversation) {
-	await database.sql('SELECT parlance.maintain()');
 	const [[generations, parts, open]] = await database.sql(`
 		SELECT (SELECT count(*) FROM parlance.generation WHERE conversation = c.id),
 			(SELECT count(*) FROM parlance.message_part p JOIN parlance.message m
