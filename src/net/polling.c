@@ -15,7 +15,7 @@
 
 void polling_get(struct conn *c, struct session *s)
 {
-	if (s->state == SESSION_WEBSOCKET || (s->state == SESSION_FLUSHING && s->ws)) {
+	if (s->state == SESSION_WEBSOCKET || (s->state == SESSION_FLUSHING && !s->by_polls)) {
 		http_answer_error(c, EIO_ERR_BAD_REQUEST);
 		return;
 	}

@@ -331,6 +331,7 @@ struct session {
 	bool congested;
 	bool drained;       /* drain is to be called */
 	bool told;          /* the close callback was called */
+	bool by_polls;      /* FLUSHING: what is left goes with polls */
 	bool was_websocket; /* counted in net->n_websocket */
 };
 

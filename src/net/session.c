@@ -374,9 +374,7 @@ void session_close(struct session *s, enum session_close reason)
 		conn_close(s->ws, WS_GOING_AWAY); /* a probe */
 	s->reason = (uint8_t)reason;
 	session_set_state(s, SESSION_FLUSHING);
-	/* A polling client learns of it by a packet; over WebSocket the Close frame says it. */
-	if (polling)
-		queue(s, EIO_CLOSE, NULL, slice_of(NULL, 0));
+	s->by_polls = polling;
 	loop_timer_start(s->net->loop, &s->timer, FLUSH_TIMEOUT_MS, on_heartbeat);
 	session_mark_dirty(s);
 }
@@ -456,7 +454,10 @@ void session_end_of_turn(struct session *s)
 	polling_flush(s);
 	if (s->ws && s->ws->state == CONN_WS && s->outq.count)
 		conn_mark_busy(s->ws);
-	if (s->state == SESSION_FLUSHING && !s->outq.count) {
+	/* A poll more, which is answered with a close packet and nothing else: what comes in one payload
+	 * with it reaches socket.io-client's application when it has closed, and does not count for
+	 * its offset. Over WebSocket the Close frame says it. */
+	if (s->state == SESSION_FLUSHING && !s->outq.count && (s->poll || !s->by_polls)) {
 		session_set_state(s, SESSION_CLOSED);
 		if (s->ws)
 			conn_close(s->ws, s->reason == SESSION_SERVER_SHUTDOWN ? WS_GOING_AWAY

@@ -265,6 +265,20 @@ for (const [name, options] of Object.entries(TRANSPORTS)) {
 			await echoed(socket, 'back');
 		});
 
+		it('hears the last words before the server closes the transport, while it is connected', async (t) => {
+			const socket = await ready(t);
+			const heard = [];
+			socket.onAny((name, ...args) => heard.push([name, ...args, socket.connected]));
+			const gone = event(socket, 'disconnect');
+			for (let i = 0; i < 3; i++) socket.emit('message', i);
+			socket.emit('kick', true);
+			await gone;
+			assert.deepEqual(
+				heard,
+				[0, 1, 2].map((i) => ['message-back', i, true]),
+			);
+		});
+
 		it('reconnects after the server closed the transport', async (t) => {
 			const socket = await ready(t, {
 				reconnection: true,
