@@ -247,6 +247,21 @@ CREATE TABLE parlance.message_part (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000,
 	autovacuum_vacuum_cost_delay = 0);
 
+-- ---- revoked tokens ----
+
+-- What is not good any more though it has not expired: all tokens of a user that were issued until then, those of a
+-- sign-in (a JWT's sid), or one token (its jti). xact: the change's, so that instances can ask for what is new to
+-- them, in whatever order it was committed.
+CREATE TABLE parlance.revocation (
+	kind text NOT NULL CHECK (kind IN ('user', 'session', 'token')),
+	id text NOT NULL CHECK (octet_length(id) BETWEEN 1 AND 255),
+	at timestamptz NOT NULL,
+	keep_until timestamptz NOT NULL,
+	xact xid8 NOT NULL DEFAULT pg_current_xact_id(),
+	PRIMARY KEY (kind, id)
+);
+CREATE INDEX revocation_xact ON parlance.revocation (xact);
+
 REVOKE ALL ON ALL TABLES IN SCHEMA parlance FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA parlance FROM PUBLIC;
 

@@ -158,6 +158,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM parlance.message m WHERE m.conversation = s.id) LIMIT 200);
 	DELETE FROM parlance.message_part p
 		WHERE NOT EXISTS (SELECT FROM parlance.generation g WHERE g.message = p.message);
+	DELETE FROM parlance.revocation r WHERE r.keep_until < clock_timestamp();
 	PERFORM set_config('parlance.purge', '', true);
 END
 $function$;

@@ -251,6 +251,53 @@ BEGIN
 END
 $function$;
 
+-- ---- revoked tokens ----
+
+-- For administrators and applications, in their own transaction. What has been revoked is kept for p_keep, which must
+-- be longer than any token lasts.
+CREATE FUNCTION parlance.revoke(p_kind text, p_id text, p_keep interval DEFAULT '366 days') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+	v_now timestamptz := clock_timestamp();
+BEGIN
+	INSERT INTO parlance.revocation AS r (kind, id, at, keep_until) VALUES (p_kind, p_id, v_now, v_now + p_keep)
+		ON CONFLICT (kind, id) DO UPDATE SET at = excluded.at, xact = excluded.xact,
+			keep_until = greatest(r.keep_until, excluded.keep_until);
+	PERFORM pg_notify('parlance_all', '{"f":0,"m":[["r"]]}');
+END
+$function$;
+
+-- p_issued: in milliseconds; of a token that does not say it, null, which is before everything.
+CREATE FUNCTION parlance.is_revoked(p_user text, p_token text, p_session text, p_issued bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $function$
+	SELECT EXISTS (SELECT FROM parlance.revocation r WHERE r.kind = 'user' AND r.id = p_user
+			AND r.at >= to_timestamp(coalesce(p_issued, 0) / 1000.0))
+		OR EXISTS (SELECT FROM parlance.revocation r WHERE r.kind = 'session' AND r.id = p_session)
+		OR EXISTS (SELECT FROM parlance.revocation r WHERE r.kind = 'token' AND r.id = p_token)
+$function$;
+
+CREATE FUNCTION parlance.token_check(p_user text, p_token text, p_session text, p_issued bigint) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+	IF parlance.is_revoked(p_user, p_token, p_session, p_issued) THEN
+		RETURN parlance.refusal('UNAUTHENTICATED');
+	END IF;
+	RETURN json_build_object('ok', true);
+END
+$function$;
+
+-- What was revoked since an earlier answer's "after" (null: to begin with, lately), some of it perhaps again.
+CREATE FUNCTION parlance.revocations(p_after text) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+BEGIN
+	RETURN json_build_object('ok', true, 'after', pg_snapshot_xmin(pg_current_snapshot())::text,
+		'revoked', coalesce((SELECT json_agg(json_build_object('kind', r.kind, 'id', r.id,
+				'at', floor(extract(epoch FROM r.at) * 1000)::bigint))
+			FROM parlance.revocation r WHERE r.xact >= coalesce(p_after, '0')::xid8
+				AND (p_after IS NOT NULL OR r.at > clock_timestamp() - interval '10 min')), '[]'));
+END
+$function$;
+
 -- ---- sessions ----
 
 -- 22 characters that nobody can guess the origin of.
@@ -272,9 +319,10 @@ $function$;
 -- user's room, then in those of the conversations p_rooms, in epoch p_epoch; then, unless it has missed too much (p_max
 -- events, or one that is older than p_window seconds), recovered is true and the answer has for each room its
 -- head and the events between. A conversation that he takes no part in any more is left out. Whose connections
--- were ended by disconnect_user begins anew.
+-- were ended by disconnect_user begins anew; whose token was revoked is refused (the last three: see token_check).
 CREATE FUNCTION parlance.session_open(p_user text, p_pid text, p_fresh text, p_epoch text, p_rooms uuid[],
-	p_seqs bigint[], p_window integer, p_max integer) RETURNS json
+	p_seqs bigint[], p_window integer, p_max integer, p_token text DEFAULT NULL, p_session text DEFAULT NULL,
+	p_issued bigint DEFAULT NULL) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
 	v_room uuid := parlance.user_room(p_user);
@@ -290,6 +338,9 @@ DECLARE
 	v_events text[];
 	r record;
 BEGIN
+	IF parlance.is_revoked(p_user, p_token, p_session, p_issued) THEN
+		RETURN parlance.refusal('UNAUTHENTICATED');
+	END IF;
 	SELECT coalesce(max(h.seq), 0) INTO v_seq FROM parlance.room h WHERE h.id = v_room;
 	FOR r IN SELECT t.id, t.after, t.n FROM unnest(array_prepend(v_room, p_rooms), p_seqs)
 			WITH ORDINALITY AS t (id, after, n) WHERE v_recovered LOOP
@@ -352,18 +403,19 @@ BEGIN
 						'generation_finish', 'generation_parts', 'feed_heads', 'feed_replay',
 						'instance_register', 'instance_beat', 'instance_retire',
 						'instance_reap', 'instance_send', 'presence_sync',
-						'presence_online', 'presence_get', 'broadcast', 'maintain']
+						'presence_online', 'presence_get', 'broadcast', 'maintain',
+						'token_check', 'revocations']
 					WHEN 'parlance_publisher' THEN ARRAY['publish_to_user',
-						'publish_to_conversation', 'disconnect_user', 'user_online',
+						'publish_to_conversation', 'disconnect_user', 'revoke', 'user_online',
 						'user_sockets', 'socket_user', 'conversation_users']
-					ELSE ARRAY['instance_reap', 'maintain', 'disconnect_user', 'user_online',
-						'user_sockets', 'socket_user', 'conversation_users'] END) LOOP
+					ELSE ARRAY['instance_reap', 'maintain', 'disconnect_user', 'revoke',
+						'user_online', 'user_sockets', 'socket_user', 'conversation_users'] END) LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_function, v_role);
 		END LOOP;
 	END LOOP;
 	IF to_regrole('parlance_ctl') IS NOT NULL THEN
-		GRANT SELECT ON parlance.room, parlance.instance, parlance.generation, parlance.presence
-			TO parlance_ctl;
+		GRANT SELECT ON parlance.room, parlance.instance, parlance.generation, parlance.presence,
+			parlance.revocation TO parlance_ctl;
 	END IF;
 END
 $function$;

@@ -10,9 +10,9 @@
 --
 -- parlance_owner owns the schema; grant it to whoever runs migrations. parlance_app is for parlanced: it may
 -- call the functions of README.md, and nothing else. parlance_ctl is for people and monitoring: it reads
--- the tables that hold nothing of what was said, and may call maintain(), instance_reap() and
--- disconnect_user(). parlance_publisher is for your application: it may publish events to users and
--- conversations, end a user's connections, and ask who is online. Without
+-- the tables that hold nothing of what was said, and may call maintain(), instance_reap(), disconnect_user() and
+-- revoke(). parlance_publisher is for your application: it may publish events to users and
+-- conversations, end a user's connections, revoke tokens, and ask who is online. Without
 -- roles, one user owns and does all.
 --
 -- NOTIFY and LISTEN know no rights: whoever can connect can read and forge events. So only these roles

@@ -64,6 +64,8 @@ static void fill_chat(struct core_config *c, const struct options_chat *o)
 	c->aliases = o->aliases;
 	c->query_token = o->query_token;
 	c->auth_timeout_ms = (uint32_t)o->auth_timeout_ms;
+	c->token_notice_s = (uint32_t)o->token_notice_s;
+	c->token_grace_s = (uint32_t)o->token_grace_s;
 	c->storage_timeout_ms = (uint32_t)o->storage_timeout_ms;
 	c->history_messages = (uint32_t)o->history_messages;
 	c->max_content_bytes = (uint32_t)o->max_content_bytes;

@@ -198,6 +198,13 @@ static const struct conf_option chat_options[] = {
 	  .unit = "ms",
 	  .doc = "A token whose verification takes longer is not accepted; the client is told "
 		 "to come back." },
+	{ ROW(chat, token_notice_s), .type = CONF_INT, .def = "60", .min = 0, .max = 86400,
+	  .unit = "s",
+	  .doc = "A client is told so long before its token runs out (auth:expiring)." },
+	{ ROW(chat, token_grace_s), .type = CONF_INT, .def = "30", .min = 0, .max = 86400,
+	  .unit = "s",
+	  .doc = "The connection of one whose token has run out is closed after this, unless it has "
+		 "shown another one." },
 	{ ROW(chat, storage_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
 	  .max = 600000, .unit = "ms",
 	  .doc = "A request to the storage that takes longer is given up." },

@@ -84,6 +84,8 @@ struct options_chat {
 	int aliases; /* enum core_aliases */
 	bool query_token;
 	int64_t auth_timeout_ms;
+	int64_t token_notice_s;
+	int64_t token_grace_s;
 	int64_t storage_timeout_ms;
 	int64_t history_messages;
 	int64_t max_content_bytes;

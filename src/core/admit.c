@@ -13,10 +13,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "plugin/auth.h"
 #include "wire/json_scan.h"
 
-#define TOKEN_MAX 16384
 #define ATTEMPTS_MAX 5
 
 /* A CONNECT under way. */
@@ -25,7 +23,9 @@ struct admission {
 	uint64_t socket;
 	enum stream_mode mode;
 	int aliases;
-	int64_t expires_ms;
+	struct token token;
+	uint64_t revocations; /* core->n_revocations when it was checked */
+	char address[64];
 	char *user;
 	struct feed_room *room; /* a reference, until the user has it */
 	struct member *member;
@@ -47,6 +47,7 @@ static void admission_free(struct admission **ap)
 	if (a->room)
 		feed_room_put(&a->room);
 	recovery_free(&a->recovery);
+	token_fini(&a->token);
 	free(a->user);
 	free(a->answer);
 	free(a);
@@ -77,6 +78,31 @@ static void refuse(struct sio_socket *s, enum core_code code, const char *text)
 	sio_refuse(s, slice_str(message), slice_str(data));
 }
 
+/* Who was not let in. detail: without the token. */
+static void audit(const struct sio_socket *s, const char *address, const char *text,
+		  const char *detail)
+{
+	static struct log_rate rate = LOG_RATE(20, 10000);
+	uint32_t suppressed;
+
+	if (log_rate_allow(&rate, &suppressed))
+		log_notice("audit",
+			   LOG_FIELDS(LOG_STR("address", address), LOG_STR("socket", sio_sid(s)),
+				      LOG_STR("detail", detail ? detail : ""),
+				      LOG_UINT("suppressed", suppressed)),
+			   "%s", text);
+}
+
+/* Its socket is there. */
+static void deny(struct admission **ap, enum core_code code, const char *text, const char *detail)
+{
+	struct sio_socket *s = admission_socket(*ap);
+
+	audit(s, (*ap)->address, "a client was refused", detail);
+	refuse(s, code, text);
+	admission_free(ap);
+}
+
 static const char *const capabilities =
     "[\"aliases\",\"stream:delta\",\"stream:full\",\"message:stop\",\"message:list\","
     "\"conversation:share\",\"presence\"]";
@@ -101,13 +127,7 @@ static void send_ready(struct admission *a, struct slice streams)
 	json_text(sb, "socketId", m->sid);
 	clock_iso8601(clock_wall_ms(), time);
 	json_text(sb, "serverTime", slice_of(time, CLOCK_ISO8601_LEN));
-	json_key(sb, "expiresAt");
-	if (m->expires_ms) {
-		clock_iso8601(m->expires_ms, time);
-		strbuf_append_json(sb, time, CLOCK_ISO8601_LEN);
-	} else {
-		strbuf_append_str(sb, "null");
-	}
+	token_append_expiry(sb, &m->token);
 	json_key(sb, "recovered");
 	strbuf_append_str(sb, a->recovery ? "true" : "false");
 	json_key(sb, "limits");
@@ -133,10 +153,12 @@ static int make_member(struct admission *a, struct sio_socket *s)
 	m->sid = slice_str(sio_sid(s));
 	m->mode = a->mode;
 	m->aliases = a->aliases;
-	m->expires_ms = a->expires_ms;
+	m->token = a->token;
+	a->token = (struct token){ 0 };
 	list_init(&m->watching);
 	rc = user_add(a->core, slice_str(a->user), m);
 	if (rc) {
+		token_fini(&m->token);
 		free(m);
 		return rc;
 	}
@@ -183,6 +205,13 @@ static void enter(struct admission *a)
 		come_again(&a);
 		return;
 	}
+	if (a->revocations != core->n_revocations) { /* its token may be one of them */
+		if (++a->attempts < ATTEMPTS_MAX)
+			open_session(a);
+		else
+			come_again(&a);
+		return;
+	}
 	fields(core, slice_str(a->answer), keys, ARRAY_LEN(keys), v);
 	if (field_string(core, v[0], ID_TOKEN_LEN, &sid) != FIELD_OK || sid.len != ID_TOKEN_LEN) {
 		come_again(&a);
@@ -207,6 +236,7 @@ static void enter(struct admission *a)
 	send_ready(a, v[1]);
 	if (a->recovery)
 		recovery_replay(a->recovery, a->member);
+	token_watch(a->member);
 	admission_free(&a);
 }
 
@@ -338,6 +368,10 @@ static void on_session(void *arg, const struct storage_answer *answer)
 		return;
 	}
 	stored = storage_code(answer, "session_open") == CODE_NONE;
+	if (stored && slice_is(field_text(a->core, answer->json, "code"), "UNAUTHENTICATED")) {
+		deny(&a, CODE_UNAUTHENTICATED, "token revoked", "its token was revoked");
+		return;
+	}
 	if (stored && read_session(a, answer->json) == 0)
 		settle(a);
 	else if (stored && a->recovery) /* what it missed cannot be read: not the next time either */
@@ -350,12 +384,12 @@ static void open_session(struct admission *a)
 {
 	struct core *core = a->core;
 	struct slice none = slice_of(NULL, 0);
-	struct slice params[8] = { slice_str(a->user), none, slice_str(a->pid), none,
-				   none, none, none, none };
+	struct slice params[11] = { slice_str(a->user), none, slice_str(a->pid), none };
 	struct strbuf rooms;
 	struct strbuf seqs;
 	char window[24];
 	char max[24];
+	char issued[TOKEN_ISSUED_MAX];
 	bool ok = true;
 
 	strbuf_init(&rooms, SIZE_MAX / 2);
@@ -373,7 +407,9 @@ static void open_session(struct admission *a)
 		params[7] = slice_str(max);
 		ok = ok && strbuf_ok(&rooms) && strbuf_ok(&seqs);
 	}
-	if (!ok || storage_call(core->plugins, PARLANCE_SESSION_OPEN, STORAGE_NO_KEY, params, 8,
+	token_params(&a->token, issued, params + 8);
+	a->revocations = core->n_revocations;
+	if (!ok || storage_call(core->plugins, PARLANCE_SESSION_OPEN, STORAGE_NO_KEY, params, 11,
 				core->config->storage_timeout_ms, on_session, a) != 0)
 		come_again(&a);
 	strbuf_fini(&rooms);
@@ -394,12 +430,9 @@ static void begin_session(struct admission *a, struct slice user)
 
 static void on_verified(void *arg, const struct auth_answer *answer)
 {
-	static struct log_rate rate = LOG_RATE(20, 10000);
 	struct admission *a = arg;
-	struct sio_socket *s = admission_socket(a);
-	uint32_t suppressed;
 
-	if (!s) {
+	if (!admission_socket(a)) {
 		admission_free(&a);
 		return;
 	}
@@ -408,27 +441,21 @@ static void on_verified(void *arg, const struct auth_answer *answer)
 		return;
 	}
 	if (answer->accepted) {
-		a->expires_ms = answer->expires_ms;
-		begin_session(a, answer->user);
+		if (token_take(&a->token, answer) == 0)
+			begin_session(a, answer->user);
+		else
+			come_again(&a);
 		return;
 	}
-	if (log_rate_allow(&rate, &suppressed))
-		log_info("auth",
-			 LOG_FIELDS(LOG_STR("socket", sio_sid(s)),
-				    LOG_STR("detail", answer->detail ? answer->detail : ""),
-				    LOG_UINT("suppressed", suppressed)),
-			 "%s", answer->verdict == PARLANCE_AUTH_TEMPORARY
-				   ? "a token could not be verified"
-				   : "a client was refused");
 	if (answer->verdict == PARLANCE_AUTH_TEMPORARY) {
+		audit(admission_socket(a), a->address, "a token could not be verified",
+		      answer->detail);
 		come_again(&a);
-		return;
+	} else if (answer->verdict == PARLANCE_AUTH_EXPIRED) {
+		deny(&a, CODE_TOKEN_EXPIRED, "token expired", answer->detail);
+	} else {
+		deny(&a, CODE_UNAUTHENTICATED, "invalid token", answer->detail);
 	}
-	if (answer->verdict == PARLANCE_AUTH_EXPIRED)
-		refuse(s, CODE_TOKEN_EXPIRED, "token expired");
-	else
-		refuse(s, CODE_UNAUTHENTICATED, "invalid token");
-	admission_free(&a);
 }
 
 /* The token: auth.token, else "Authorization: Bearer", else ?token=. */
@@ -479,15 +506,6 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 
 	arena_reset(&core->scratch);
 	sio_set_user(socket, NULL);
-	token = find_token(core, connect);
-	if (!token.len) {
-		refuse(socket, CODE_UNAUTHENTICATED, "token required");
-		return;
-	}
-	if (token.len > TOKEN_MAX) {
-		refuse(socket, CODE_UNAUTHENTICATED, "invalid token");
-		return;
-	}
 	a = core->draining ? NULL : calloc(1, sizeof(*a));
 	if (!a) {
 		sio_disconnect(socket, true);
@@ -495,6 +513,14 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 	}
 	a->core = core;
 	a->socket = sio_id(socket);
+	(void)snprintf(a->address, sizeof(a->address), "%.*s", (int)connect->address.len,
+		       connect->address.p);
+	token = find_token(core, connect);
+	if (!token.len || token.len > TOKEN_MAX) {
+		deny(&a, CODE_UNAUTHENTICATED, token.len ? "invalid token" : "token required",
+		     token.len ? "its token is too long" : "it has no token");
+		return;
+	}
 	read_wishes(a, connect->auth);
 	if (core->config->recovery_window_s && connect->pid.len)
 		a->recovery = recovery_new(connect->pid, connect->offset);

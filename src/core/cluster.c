@@ -176,6 +176,7 @@ static const struct {
 	{ "b", on_beat },
 	{ "c", relay_on_chunk },
 	{ "p", presence_on_change },
+	{ "r", tokens_on_revoked },
 	{ "t", typing_on_remote },
 	{ "u", relay_on_unwant },
 	{ "w", relay_on_want },

@@ -29,6 +29,8 @@ struct core_config {
 	int aliases; /* enum core_aliases, for those who do not choose */
 	bool query_token;
 	uint32_t auth_timeout_ms;
+	uint32_t token_notice_s;
+	uint32_t token_grace_s;
 	uint32_t storage_timeout_ms;
 	uint32_t history_messages;
 	uint32_t max_content_bytes;

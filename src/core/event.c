@@ -210,6 +210,7 @@ void request_free(struct request **rp)
 		feed_room_put(&r->room);
 	entering_free(&r->entering);
 	sending_free(&r->sending);
+	refreshing_free(&r->refreshing);
 	free(r->message_id);
 	free(r);
 }
@@ -335,6 +336,7 @@ static const struct {
 	const char *name;
 	event_fn *handle;
 } handlers[] = {
+	{ "auth:refresh", auth_refresh },
 	{ "conversation:create", conversation_create },
 	{ "conversation:delete", conversation_delete },
 	{ "conversation:leave_view", conversation_leave_view },

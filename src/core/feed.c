@@ -388,6 +388,7 @@ static void on_heads_timer(struct timer *timer)
 	if (core->feed_up) {
 		ask_all_heads(core);
 		presence_look_all(core);
+		tokens_look(core);
 	}
 	loop_timer_start(core->loop, timer, core->config->heads_interval_ms, on_heads_timer);
 }
@@ -401,6 +402,7 @@ static void on_feed(void *ctx, bool up)
 	if (!up)
 		return;
 	ask_all_heads(core);
+	tokens_look(core);
 	/* The server may have crashed: what it knew of presence is gone, but we are registered. */
 	presence_restart(core);
 }

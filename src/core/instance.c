@@ -109,6 +109,8 @@ void instance_epoch(struct core *core, struct slice epoch)
 	if (slice_is(epoch, core->epoch) || epoch.len > EPOCH_MAX)
 		return;
 	memset(core->epoch, 0, sizeof(core->epoch));
+	if (!first)
+		core->revoked_after[0] = '\0'; /* a transaction of the other one */
 	memcpy(core->epoch, epoch.p, epoch.len);
 	if (first)
 		return;

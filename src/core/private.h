@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "plugin/auth.h"
 #include "plugin/provider.h"
 #include "plugin/storage.h"
 
@@ -132,6 +133,12 @@ struct core {
 	struct timer reap_timer;
 	struct timer maintain_timer;
 
+	/* tokens.c */
+	uint64_t n_revocations;  /* how often some were heard of */
+	char revoked_after[24];  /* what to ask with the next time; empty: not asked yet */
+	bool asking_revocations;
+	bool ask_revocations_again;
+
 	struct core_cluster_ops cluster;
 	void *cluster_arg;
 
@@ -161,6 +168,17 @@ struct user {
 	size_t request_bytes;
 };
 
+#define TOKEN_MAX 16384
+#define TOKEN_ISSUED_MAX 24
+
+/* What is known of the token that a socket showed. */
+struct token {
+	int64_t expires_ms; /* wall clock; 0: never */
+	int64_t issued_ms;  /* 0: unknown */
+	char *id;           /* may be NULL, as may be the next */
+	char *session;
+};
+
 /* A socket of a user; it lives as long as sio's socket. */
 struct member {
 	struct core *core;
@@ -171,7 +189,9 @@ struct member {
 	struct list joined; /* struct joined */
 	enum stream_mode mode;
 	int aliases; /* enum core_aliases */
-	int64_t expires_ms;
+	struct token token;
+	bool token_warned; /* auth:expiring was sent */
+	struct timer token_timer;
 	struct recovery *recovery; /* while it is told what it missed */
 	struct list in_dirty;      /* core->presence_dirty */
 	struct list watching;      /* struct watching */
@@ -345,11 +365,13 @@ struct request {
 	void (*then)(struct request *request, struct slice json);
 	struct entering *entering; /* conversations.c */
 	struct sending *sending;   /* messages.c */
+	struct refreshing *refreshing; /* tokens.c */
 	bool stopped;              /* message:stop has ended some here already */
 };
 
 void entering_free(struct entering **entering);
 void sending_free(struct sending **sending);
+void refreshing_free(struct refreshing **refreshing);
 
 void event_receive(void *ctx, struct sio_socket *socket, const struct sio_event *event);
 
@@ -423,6 +445,23 @@ void json_text(struct strbuf *sb, const char *key, struct slice text);
 struct slice json_end(const struct strbuf *sb);
 /** A text as an element of an array of SQL. */
 void sql_element(struct strbuf *sb, struct slice text);
+
+/* tokens.c */
+
+/** Takes over what the auth plugin says of a token. 0 or PARLANCE_ENOMEM (then it is empty). */
+MUST_USE int token_take(struct token *token, const struct auth_answer *answer);
+void token_fini(struct token *token);
+/** Its id, its session and when it was issued, as the storage takes them; borrowed from both. */
+void token_params(const struct token *token, char issued[TOKEN_ISSUED_MAX],
+		  struct slice params[3]);
+/** The member "expiresAt". */
+void token_append_expiry(struct strbuf *sb, const struct token *token);
+/** The member has a (new) token: tells it in time of its end, and ends its connection. */
+void token_watch(struct member *member);
+event_fn auth_refresh;
+/** Asks the storage what was revoked, and acts upon it. */
+void tokens_look(struct core *core);
+void tokens_on_revoked(struct core *core, int64_t from, const struct slice *args, size_t n);
 
 /* conversations.c, messages.c, typing.c: handlers */
 

@@ -115,6 +115,8 @@ void member_free(struct member **mp)
 
 	*mp = NULL;
 	timer_stop(&m->drain_timer);
+	timer_stop(&m->token_timer);
+	token_fini(&m->token);
 	presence_gone(m);
 	while (!list_empty(&m->joined)) {
 		struct joined *j = CONTAINER_OF(m->joined.next, struct joined, in_member);

@@ -35,7 +35,7 @@ static struct uuid uuid_new(void)
 }
 
 /* Parameters of session_open behind the user, for one who asks for no recovery. */
-#define SESSION_REST NULL, "fresh", NULL, NULL, NULL, NULL, NULL
+#define SESSION_REST NULL, "fresh", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
 static const char *braces(const char *text)
 {

@@ -31,13 +31,14 @@ missing=
 for name in session_open conversation_join conversation_access conversation_list conversation_create conversation_update \
 	conversation_delete conversation_share conversation_unshare conversation_view message_list message_send message_stop \
 	generation_begin generation_finish generation_parts feed_heads feed_replay instance_register instance_beat \
-	instance_retire instance_reap instance_send presence_sync presence_online presence_get broadcast maintain; do
+	instance_retire instance_reap instance_send presence_sync presence_online presence_get broadcast maintain \
+	token_check revocations; do
 	[ "$(sql -c "SELECT has_function_privilege('chat', p.oid, 'EXECUTE') FROM pg_proc p WHERE pronamespace = 'parlance'::regnamespace AND proname = '$name'")" = t ] ||
 		missing="$missing $name"
 done
 is "$missing" '' 'every function of the daemon'
-is "$(sql -c "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'parlance'::regnamespace AND has_function_privilege('chat', p.oid, 'EXECUTE')")" 28 'and no other'
-for table in room event event_default conversation participant message instance generation message_part cluster presence; do
+is "$(sql -c "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'parlance'::regnamespace AND has_function_privilege('chat', p.oid, 'EXECUTE')")" 30 'and no other'
+for table in room event event_default conversation participant message instance generation message_part cluster presence revocation; do
 	is "$(app "SELECT 1 FROM parlance.$table")$(app "DELETE FROM parlance.$table")" 4250142501 "the daemon has no right on $table"
 done
 is "$(app "SELECT parlance.publish(gen_random_uuid(), gen_random_uuid(), NULL, NULL, 'x', '{}', NULL, NULL, NULL, false)")" 42501 'nor may it call publish'
@@ -50,7 +51,7 @@ is "$(state parlance ops 'SELECT 1 FROM parlance.instance, parlance.generation, 
 is "$(state parlance ops 'SELECT 1 FROM parlance.message')$(state parlance ops 'SELECT 1 FROM parlance.event')" 4250142501 'but no messages'
 is "$(state parlance ops 'SELECT parlance.instance_reap(), parlance.maintain()')" ok 'ctl reaps and maintains'
 is "$(state parlance ops "SELECT parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)")" 42501 'but acts for nobody'
-is "$(state parlance web "SELECT parlance.publish_to_user('ann', 'app:x', '{}'), parlance.disconnect_user('ann'), parlance.user_online('ann')")" ok 'an application publishes'
+is "$(state parlance web "SELECT parlance.publish_to_user('ann', 'app:x', '{}'), parlance.disconnect_user('ann'), parlance.user_online('ann'), parlance.revoke('user', 'ann')")" ok 'an application publishes, and revokes'
 is "$(state parlance web "SELECT parlance.session_open('ann', NULL, 'pid', NULL, NULL, NULL, NULL, NULL)")$(state parlance web 'SELECT 1 FROM parlance.message')" 4250142501 'and nothing else'
 
 # A migration by a member of parlance_owner, in a database with roles; and roles.sql by one who is no superuser.

@@ -431,6 +431,7 @@ static inline int setup(void **state)
 	plugins->canned[PARLANCE_MAINTAIN] = "{\"ok\":true}";
 	plugins->canned[PARLANCE_FEED_HEADS] = "{\"ok\":true,\"rooms\":[]}";
 	plugins->canned[PARLANCE_GENERATION_PARTS] = "{\"ok\":true,\"fenced\":[]}";
+	plugins->canned[PARLANCE_REVOCATIONS] = "{\"ok\":true,\"after\":\"1\",\"revoked\":[]}";
 	if (core_new(&core, loop, sio, plugins, &chat))
 		return -1;
 	fake_storage_ready(plugins, true);

@@ -250,13 +250,23 @@ static void decide(struct fake_verification *v, const struct auth_answer *answer
 
 void fake_verification_accept(struct fake_verification *v, const char *user, int64_t expires_ms)
 {
-	struct slice lent = lend(user);
+	fake_verification_accept_as(v, &(struct auth_answer){ .accepted = true,
+							      .user = slice_str(user),
+							      .expires_ms = expires_ms,
+							      .detail = "" });
+}
 
-	decide(v, &(struct auth_answer){ .accepted = true,
-					 .user = lent,
-					 .expires_ms = expires_ms,
-					 .detail = "" });
-	take_back(lent);
+void fake_verification_accept_as(struct fake_verification *v, const struct auth_answer *answer)
+{
+	struct auth_answer lent = *answer;
+
+	lent.user = lend(answer->user.p);
+	lent.token_id = lend(answer->token_id.p);
+	lent.session = lend(answer->session.p);
+	decide(v, &lent);
+	take_back(lent.user);
+	take_back(lent.token_id);
+	take_back(lent.session);
 }
 
 void fake_verification_reject(struct fake_verification *v, enum parlance_auth_verdict verdict)

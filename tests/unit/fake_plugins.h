@@ -109,6 +109,8 @@ void fake_storage_message(struct plugins *plugins, const char *payload);
 /** The oldest verification, or NULL. */
 struct fake_verification *fake_verification_find(const struct plugins *plugins);
 void fake_verification_accept(struct fake_verification *v, const char *user, int64_t expires_ms);
+/** Whatever the plugin knows; its texts are terminated. */
+void fake_verification_accept_as(struct fake_verification *v, const struct auth_answer *answer);
 void fake_verification_reject(struct fake_verification *v, enum parlance_auth_verdict verdict);
 
 /** The oldest answer that runs, or NULL. */

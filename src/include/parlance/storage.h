@@ -25,7 +25,7 @@ extern "C" {
  * may be lost in a crash of the database.
  */
 #define PARLANCE_STORAGE_LIST(X)                                       \
-	X(PARLANCE_SESSION_OPEN, session_open, 8, READ)                \
+	X(PARLANCE_SESSION_OPEN, session_open, 11, READ)               \
 	X(PARLANCE_CONVERSATION_JOIN, conversation_join, 3, READ)      \
 	X(PARLANCE_CONVERSATION_ACCESS, conversation_access, 2, READ)  \
 	X(PARLANCE_CONVERSATION_LIST, conversation_list, 4, READ)      \
@@ -52,7 +52,9 @@ extern "C" {
 	X(PARLANCE_PRESENCE_SYNC, presence_sync, 6, SOFT)              \
 	X(PARLANCE_PRESENCE_ONLINE, presence_online, 1, READ)          \
 	X(PARLANCE_PRESENCE_GET, presence_get, 3, READ)                \
-	X(PARLANCE_BROADCAST, broadcast, 4, WRITE)
+	X(PARLANCE_BROADCAST, broadcast, 4, WRITE)                     \
+	X(PARLANCE_TOKEN_CHECK, token_check, 4, READ)                  \
+	X(PARLANCE_REVOCATIONS, revocations, 1, READ)
 
 enum parlance_storage_function {
 	PARLANCE_STORAGE_NONE = 0,
