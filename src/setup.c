@@ -343,6 +343,8 @@ static int listen_on(struct net *net, const char *name, const struct options_lis
 		.tls_cert = o->tls_cert,
 		.tls_key = o->tls_key,
 		.tls_min_version = o->tls_min_version == 13 ? NET_TLS_1_3 : NET_TLS_1_2,
+		.issuer = o->issuer,
+		.audience = o->audience,
 		.admin = o->admin,
 	};
 

@@ -203,9 +203,11 @@ static const char *choose(const struct keys *keys, const struct json_object *hea
 }
 
 /* NULL: good, or expired (scratch.result says which). */
-static const char *judge(struct auth_jwt *self, struct parlance_str token,
+static const char *judge(struct auth_jwt *self, const struct parlance_auth_request *request,
 			 struct parlance_str *claims_text, bool *no_memory)
 {
+	const struct claims_demands demands = { request->issuer, request->audience };
+	const struct parlance_str token = request->token;
 	struct scratch *s = &self->scratch;
 	const struct jwtlib_key *key = NULL;
 	const struct algorithm *alg = NULL;
@@ -242,7 +244,7 @@ static const char *judge(struct auth_jwt *self, struct parlance_str token,
 		*no_memory = true;
 		return "out of memory";
 	}
-	return claims_check(&s->claims, &self->settings.claims,
+	return claims_check(&s->claims, &self->settings.claims, &demands,
 			    self->host->wall_ms(self->host->ctx), &s->result);
 }
 
@@ -254,7 +256,7 @@ static void verify(void *self_, struct parlance_auth_op *op,
 	const struct parlance_host *host = self->host;
 	struct parlance_identity identity = { .size = sizeof(identity) };
 	bool no_memory = false;
-	const char *problem = judge(self, request->token, &identity.claims, &no_memory);
+	const char *problem = judge(self, request, &identity.claims, &no_memory);
 
 	if (no_memory) {
 		self->sink->reject(op, PARLANCE_AUTH_TEMPORARY, problem);
@@ -268,6 +270,11 @@ static void verify(void *self_, struct parlance_auth_op *op,
 		identity.subject.p = s->result.subject;
 		identity.subject.len = s->result.subject_len;
 		identity.expires_ms = s->result.expires_ms;
+		identity.token_id = (struct parlance_str){ s->result.token_id.text,
+							   s->result.token_id.len };
+		identity.session = (struct parlance_str){ s->result.session.text,
+							  s->result.session.len };
+		identity.issued_ms = s->result.issued_ms;
 		host->count(host->ctx, "accepted", 1);
 		self->sink->accept(op, &identity);
 	}

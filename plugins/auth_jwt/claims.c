@@ -84,6 +84,7 @@ static const char *check_times(const struct json_object *claims, const struct cl
 		return "it is not valid yet (nbf)";
 	if (iat > now_ms + config->leeway_ms)
 		return "it was issued in the future (iat)";
+	result->issued_ms = iat < 0 ? 0 : iat;
 	result->expires_ms = exp < 0 ? 0 : exp + config->leeway_ms;
 	result->expired = exp >= 0 && now_ms >= result->expires_ms;
 	return NULL;
@@ -99,23 +100,26 @@ static bool is_wanted(const struct json_value *v, const struct parlance_list *wa
 }
 
 static const char *check_issuer(const struct json_object *claims,
-				const struct parlance_list *wanted)
+				const struct parlance_list *wanted, struct parlance_str demanded)
 {
 	const struct json_value *iss = json_get(claims, "iss");
 
 	if (iss && iss->type != JSON_STRING)
 		return "iss is not a string";
-	if (!wanted->n)
-		return NULL;
-	return iss && is_wanted(iss, wanted) ? NULL : "it is of another issuer (iss)";
+	if (wanted->n && !(iss && is_wanted(iss, wanted)))
+		return "it is of another issuer (iss)";
+	if (demanded.len && !(iss && json_is_str(iss, demanded)))
+		return "it is of another issuer (iss) than the listener demands";
+	return NULL;
 }
 
 static const char *check_audience(const struct json_object *claims,
-				  const struct parlance_list *wanted)
+				  const struct parlance_list *wanted, struct parlance_str demanded)
 {
 	const struct json_value *aud = json_get(claims, "aud");
 	struct json_value element;
-	bool found = false;
+	bool found = !wanted->n;
+	bool found_demanded = !demanded.len;
 	size_t at = 0;
 
 	if (aud && aud->type == JSON_ARRAY) {
@@ -123,13 +127,17 @@ static const char *check_audience(const struct json_object *claims,
 			if (element.type != JSON_STRING)
 				return "aud has an element that is not a string";
 			found = found || is_wanted(&element, wanted);
+			found_demanded = found_demanded || json_is_str(&element, demanded);
 		}
 	} else if (aud && aud->type == JSON_STRING) {
-		found = is_wanted(aud, wanted);
+		found = found || is_wanted(aud, wanted);
+		found_demanded = found_demanded || json_is_str(aud, demanded);
 	} else if (aud) {
 		return "aud is neither a string nor an array";
 	}
-	return found || !wanted->n ? NULL : "it is for another audience (aud)";
+	if (!found)
+		return "it is for another audience (aud)";
+	return found_demanded ? NULL : "it is for another audience (aud) than the listener demands";
 }
 
 static const char *check_purpose(const struct json_object *claims)
@@ -197,17 +205,54 @@ static const char *get_subject(const struct json_object *claims,
 	return NULL;
 }
 
+/* What a token can be revoked by. One that is there and cannot be used is refused: a token that
+ * nobody can revoke is not what its issuer meant. */
+#define ID_PROBLEMS(name)                                                     \
+	{                                                                     \
+		name " is not a string", name " is too long, or has a NUL in it", \
+		name " is empty", name " has control characters in it"        \
+	}
+
+static const char *get_id(const struct json_object *claims, const char *name,
+			  const char *const problems[4], struct claims_id *id)
+{
+	const struct json_value *v = json_get(claims, name);
+
+	id->len = 0;
+	if (!v)
+		return NULL;
+	if (v->type != JSON_STRING)
+		return problems[0];
+	if (!json_string(v, id->text, sizeof(id->text), &id->len))
+		return problems[1];
+	if (!id->len)
+		return problems[2];
+	return has_controls(id->text, id->len) ? problems[3] : NULL;
+}
+
+static const char *check_ids(const struct json_object *claims, struct claims_result *result)
+{
+	static const char *const of_token[] = ID_PROBLEMS("jti");
+	static const char *const of_session[] = ID_PROBLEMS("sid");
+	const char *problem = get_id(claims, "jti", of_token, &result->token_id);
+
+	return problem ? problem : get_id(claims, "sid", of_session, &result->session);
+}
+
 const char *claims_check(const struct json_object *claims, const struct claims_config *config,
-			 int64_t now_ms, struct claims_result *result)
+			 const struct claims_demands *demands, int64_t now_ms,
+			 struct claims_result *result)
 {
 	const char *problem = check_purpose(claims);
 
 	if (!problem)
-		problem = check_issuer(claims, &config->issuers);
+		problem = check_issuer(claims, &config->issuers, demands->issuer);
 	if (!problem)
-		problem = check_audience(claims, &config->audiences);
+		problem = check_audience(claims, &config->audiences, demands->audience);
 	if (!problem)
 		problem = get_subject(claims, &config->user_claims, result);
+	if (!problem)
+		problem = check_ids(claims, result);
 	if (!problem)
 		problem = check_times(claims, config, now_ms, result);
 	return problem;

@@ -299,6 +299,11 @@ bool json_string(const struct json_value *v, char *out, size_t size, size_t *len
 
 bool json_is(const struct json_value *v, const char *text)
 {
+	return json_is_str(v, (struct parlance_str){ text, strlen(text) });
+}
+
+bool json_is_str(const struct json_value *v, struct parlance_str text)
+{
 	const char *p;
 	const char *end;
 	char piece[4];
@@ -310,11 +315,12 @@ bool json_is(const struct json_value *v, const char *text)
 	while (p < end) {
 		size_t n = decode(&p, end, piece);
 
-		if (strnlen(text, n) < n || memcmp(text, piece, n) != 0)
+		if (text.len < n || memcmp(text.p, piece, n) != 0)
 			return false;
-		text += n;
+		text.p += n;
+		text.len -= n;
 	}
-	return !*text;
+	return !text.len;
 }
 
 static enum json_problem add_member(struct json_object *o, size_t *used,

@@ -63,6 +63,7 @@ bool json_string(const struct json_value *v, char *out, size_t size, size_t *len
 
 /** True when v is a string and decodes to that text. */
 bool json_is(const struct json_value *v, const char *text);
+bool json_is_str(const struct json_value *v, struct parlance_str text);
 
 /** The array's elements one by one: *at is 0 before the first. False: no more. */
 bool json_next(const struct json_value *array, size_t *at, struct json_value *element);

@@ -56,6 +56,13 @@ static const struct conf_option listener_options[] = {
 	  .doc = "Private key of the certificate, in PEM." },
 	{ ROW(listener, tls_min_version), .type = CONF_ENUM, .choices = tls_versions, .def = "1.2",
 	  .doc = "The oldest version of TLS that is accepted." },
+	{ ROW(listener, issuer), .type = CONF_STRING, .def = "", .max = 255,
+	  .doc = "Clients that come in here need a token of this issuer, beside what the auth "
+		 "plugin's own options demand; empty: any." },
+	{ ROW(listener, audience), .type = CONF_STRING, .def = "", .max = 255,
+	  .doc = "Clients that come in here need a token for this audience, likewise. A session "
+		 "cannot be used through a listener with another issuer or audience than the one "
+		 "that it began at, of this instance or another." },
 	{ ROW(listener, admin), .type = CONF_BOOL, .def = "no",
 	  .doc = "Answers only /healthz (200 while the process works) and /readyz (200 when it can "
 		 "serve clients, else 503 with the reason), on up to 64 connections that no limit "

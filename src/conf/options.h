@@ -27,6 +27,8 @@ struct options_listener {
 	const char *tls_cert;
 	const char *tls_key;
 	int tls_min_version; /* 12, 13 */
+	const char *issuer;
+	const char *audience;
 	bool admin;
 };
 

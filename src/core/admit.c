@@ -526,7 +526,9 @@ void admit_connect(void *ctx, struct sio_socket *socket, const struct sio_connec
 		a->recovery = recovery_new(connect->pid, connect->offset);
 	question = (struct auth_question){ .token = token,
 					   .address = connect->address,
-					   .origin = connect->origin };
+					   .origin = connect->origin,
+					   .issuer = connect->issuer,
+					   .audience = connect->audience };
 	if (auth_verify(core->plugins, &question, core->config->auth_timeout_ms, on_verified, a) != 0)
 		come_again(&a);
 	sio_forget_handshake(socket);

@@ -268,8 +268,10 @@ static void append_head(struct forward *f, const struct http_request *r,
 				       .at_ms = clock_wall_ms(),
 				       .client = *client,
 				       .secure = secure };
+	const char *demands = demands_digest(f->conn->listener->demands);
 	struct strbuf *out = &f->pending;
 
+	memcpy(claim.demands, demands, strlen(demands) + 1);
 	strbuf_append_str(out, r->method == HTTP_GET ? "GET " : "POST ");
 	strbuf_append_slice(out, r->path);
 	strbuf_append_char(out, '?');

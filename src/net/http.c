@@ -341,12 +341,18 @@ static bool read_query(struct conn *c, const struct http_request *r, struct quer
 	return query_parse(q, copy, r->query.len) == 0;
 }
 
+static bool unknown_sid(struct conn *c)
+{
+	http_answer_error(c, EIO_ERR_SID_UNKNOWN);
+	return false;
+}
+
 /*
  * Checks in the reference server's order (engine.io, Server.verify). The session is NULL for a
  * handshake, and when it is another instance's. False: it was answered.
  */
 static bool check_query(struct conn *c, const struct http_request *r, const struct query *q,
-			bool upgrade, bool may_forward, struct session **out,
+			bool upgrade, const struct peer_claim *via, struct session **out,
 			const struct peer **owner)
 {
 	*out = NULL;
@@ -358,14 +364,17 @@ static bool check_query(struct conn *c, const struct http_request *r, const stru
 	if (q->sid.p) {
 		struct session *s = session_by_sid(c->net, q->sid);
 
+		/* That it is there is nobody's business who came in by another door. */
+		if (s && strcmp(demands_digest(s->demands), demands_of_request(c, via)) != 0)
+			return unknown_sid(c);
 		if (s && session_expired(s))
 			session_fail(s, SESSION_PING_TIMEOUT, WS_GOING_AWAY);
-		if (!s && may_forward)
+		/* What was passed on, or says so, is not passed on again: no two instances that are
+		 * wrong about each other can make a circle. */
+		if (!s && !via->present)
 			*owner = peer_of_sid(c->net, q->sid);
-		if ((!s && !*owner) || (s && s->state == SESSION_CLOSED)) {
-			http_answer_error(c, EIO_ERR_SID_UNKNOWN);
-			return false;
-		}
+		if ((!s && !*owner) || (s && s->state == SESSION_CLOSED))
+			return unknown_sid(c);
 		*out = s;
 	} else if (r->method != HTTP_GET) {
 		http_answer_error(c, EIO_ERR_BAD_METHOD);
@@ -526,9 +535,7 @@ void http_request(struct conn *c, const struct http_request *r)
 
 	struct ip_addr client = client_address(c, r, &via);
 
-	/* What was passed on, or says so, is not passed on again: no two instances that are wrong
-	 * about each other can make a circle. */
-	if (!check_query(c, r, &q, wants_upgrade, !via.present, &s, &owner))
+	if (!check_query(c, r, &q, wants_upgrade, &via, &s, &owner))
 		return;
 	if (owner) {
 		forward(c, r, owner, &client, wants_upgrade, is_secure(c, r, &via));

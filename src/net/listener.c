@@ -242,6 +242,11 @@ static int port_of(int fd)
 	return 0;
 }
 
+static struct slice text_of(const char *text)
+{
+	return text ? slice_str(text) : slice_of(NULL, 0);
+}
+
 int net_listen(struct net *net, const struct net_listener_config *config, struct strbuf *err)
 {
 	struct listener *l = calloc(1, sizeof(*l));
@@ -262,8 +267,10 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 	l->proxy_protocol = config->proxy_protocol;
 	l->admin = config->admin;
 	l->name = strdup(config->name);
-	if (!l->name) {
-		rc = PARLANCE_ENOMEM;
+	rc = l->name ? demands_new(&l->demands, text_of(config->issuer), text_of(config->audience))
+		     : PARLANCE_ENOMEM;
+	if (rc) {
+		strbuf_append_str(err, "out of memory");
 		goto fail;
 	}
 	if (strncmp(config->address, "unix:", 5) == 0)
@@ -321,5 +328,6 @@ void listener_free(struct listener **lp)
 
 	*lp = NULL;
 	free(l->name);
+	free(l->demands);
 	free(l);
 }

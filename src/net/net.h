@@ -68,6 +68,8 @@ struct net_listener_config {
 	const char *tls_cert; /* chain in PEM; empty: plain */
 	const char *tls_key;
 	enum net_tls_version tls_min_version;
+	const char *issuer;   /* what it demands of tokens, */
+	const char *audience; /* and of sessions that are used through it (session.h); empty or NULL: nothing */
 	bool admin; /* answers /healthz and /readyz, and nothing else */
 };
 

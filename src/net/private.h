@@ -216,9 +216,27 @@ struct peer_claim {
 void peer_read_claim(const struct net *net, const struct http_request *request,
 		     struct peer_claim *out);
 
+/* demands.c */
+
+/* What a listener, and each session that was opened at it, demands of tokens. */
+struct demands {
+	struct slice issuer;
+	struct slice audience;
+	char digest[FORWARD_DEMANDS_LEN + 1];
+	char text[];
+};
+
+/** Copies them; *out is NULL when both are empty, else freed with free. 0 or PARLANCE_ENOMEM. */
+MUST_USE int demands_new(struct demands **out, struct slice issuer, struct slice audience);
+/** Two are the same when these are; "" of NULL. */
+const char *demands_digest(const struct demands *demands);
+/** Those of the listener that the client came in by, of whatever instance it is. */
+const char *demands_of_request(const struct conn *conn, const struct peer_claim *via);
+
 /* forward.c */
 
-/** Passes the request on, and everything behind it both ways. client and secure: for whom. */
+/** Passes the request on, and everything behind it both ways. client and secure: for whom; it came
+ * in by conn's listener. */
 void forward_request(struct conn *conn, const struct http_request *request,
 		     const struct peer *peer, const struct ip_addr *client, bool upgrade,
 		     bool secure);
@@ -322,6 +340,7 @@ struct session {
 	uint64_t over_soft_since_ms; /* 0: the queue is below the soft limit */
 	struct handshake *handshake;
 	struct address *address; /* counted against its limits; NULL: exempt */
+	struct demands *demands; /* of tokens; NULL: none */
 	char sid[ID_TOKEN_LEN + FORWARD_SID_SUFFIX_MAX + 1];
 	uint8_t sid_len;
 	uint8_t state;  /* enum session_state */
@@ -369,6 +388,7 @@ void session_end_of_turn(struct session *session);
 struct listener {
 	struct net *net;
 	char *name;
+	struct demands *demands; /* of tokens; NULL: none */
 	struct lws_vhost *vhost;
 	struct io *io;
 	struct timer resume_timer;

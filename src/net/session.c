@@ -71,6 +71,12 @@ const struct session_handshake *session_handshake(const struct session *s)
 	return s->handshake ? &s->handshake->view : NULL;
 }
 
+void session_demands(const struct session *s, struct slice *issuer, struct slice *audience)
+{
+	*issuer = s->demands ? s->demands->issuer : slice_of(NULL, 0);
+	*audience = s->demands ? s->demands->audience : slice_of(NULL, 0);
+}
+
 void session_forget_handshake(struct session *s)
 {
 	free(s->handshake);
@@ -205,6 +211,12 @@ int session_open(struct net *net, struct handshake *handshake, struct conn *c, b
 	}
 	s->net = net;
 	s->handshake = handshake;
+	if (c->listener->demands && demands_new(&s->demands, c->listener->demands->issuer,
+						c->listener->demands->audience)) {
+		free(handshake);
+		free(s);
+		return PARLANCE_ENOMEM;
+	}
 	s->state = websocket ? SESSION_WEBSOCKET : SESSION_POLLING;
 	s->ws = websocket ? c : NULL;
 	outq_init(&s->outq);
@@ -219,6 +231,7 @@ int session_open(struct net *net, struct handshake *handshake, struct conn *c, b
 			idtable_del(&net->sessions, s->id);
 		frame_unref(&frame);
 		free(s->handshake);
+		free(s->demands);
 		free(s);
 		return PARLANCE_ENOMEM;
 	}
@@ -437,6 +450,7 @@ static void session_free(struct session *s)
 	CHECK(map_del(net->by_sid, s->sid, s->sid_len) == s);
 	idtable_del(&net->sessions, s->id);
 	free(s->handshake);
+	free(s->demands);
 	free(s);
 }
 

@@ -83,6 +83,11 @@ void *session_user(const struct session *session);
 /** What the first request said, until session_forget_handshake; NULL after. Borrowed. */
 const struct session_handshake *session_handshake(const struct session *session);
 
+/** What the listener that the session was opened at demands of tokens, as long as the session lives;
+ * empty: nothing. Borrowed. Requests that come in by a listener with other demands do not find the
+ * session. */
+void session_demands(const struct session *session, struct slice *issuer, struct slice *audience);
+
 /** Frees the handshake's texts (credentials among them) when nobody needs them any more. */
 void session_forget_handshake(struct session *session);
 

@@ -124,6 +124,7 @@ static void on_connect(struct sio_client *c, const struct sio_packet *p)
 		connect.address = slice_str(h->address);
 		connect.secure = h->secure;
 	}
+	session_demands(c->session, &connect.issuer, &connect.audience);
 	connect.pid = string_member(c->sio, p->data, "pid");
 	connect.offset = string_member(c->sio, p->data, "offset");
 	nsp->ops->connect(nsp->ctx, s, &connect);

@@ -62,6 +62,8 @@ struct sio_connect {
 	struct slice user_agent;
 	struct slice address; /* of the client, behind trusted proxies too; "unix" for a Unix socket */
 	bool secure;          /* it came over TLS to us */
+	/* What the listener demands of tokens, also after that; empty: nothing. */
+	struct slice issuer, audience;
 };
 
 /* An event, or the answer to one of ours. All borrowed for the call. */

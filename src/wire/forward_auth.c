@@ -17,10 +17,12 @@
 #define MAC_BYTES 32
 #define MAC_CHARS 43 /* base64url, without padding */
 #define MAC_FIELD ";mac="
+#define DEMANDS_FIELD ";demands="
 
 /* sids */
 
 static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 size_t forward_sid_suffix(uint64_t number, char out[FORWARD_SID_SUFFIX_MAX + 1])
 {
@@ -54,6 +56,30 @@ uint64_t forward_sid_number(struct slice sid)
 		number = number * 36 + (uint64_t)(digit - digits);
 	}
 	return number;
+}
+
+/* Demands */
+
+int forward_demands(struct slice issuer, struct slice audience, char out[FORWARD_DEMANDS_LEN + 1])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+	struct strbuf text;
+	bool ok;
+
+	/* The length keeps the two apart. */
+	strbuf_init(&text, SIZE_MAX / 2);
+	strbuf_printf(&text, "%zu:", issuer.len);
+	strbuf_append_slice(&text, issuer);
+	strbuf_append_slice(&text, audience);
+	ok = strbuf_ok(&text) &&
+	     EVP_Digest(text.data, text.len, digest, &len, EVP_sha256(), NULL) == 1;
+	strbuf_fini(&text);
+	if (!ok)
+		return PARLANCE_ENOMEM;
+	CHECK(base64url_encode(digest, len, out) == FORWARD_DEMANDS_LEN);
+	out[FORWARD_DEMANDS_LEN] = '\0';
+	return 0;
 }
 
 /* The header */
@@ -109,6 +135,10 @@ void forward_auth_append(struct strbuf *out, const struct forward_claim *claim,
 		strbuf_append_str(out, ip);
 	}
 	strbuf_append_str(out, claim->secure ? ";proto=https" : ";proto=http");
+	if (claim->demands[0]) {
+		strbuf_append_str(out, DEMANDS_FIELD);
+		strbuf_append_str(out, claim->demands);
+	}
 	if (!strbuf_ok(out))
 		return;
 	if (!make_mac(slice_of(out->data + start, out->len - start), method, path, query, secret,
@@ -167,6 +197,28 @@ static bool take_client(struct slice *text, struct ip_addr *out)
 	return ip_parse(ip, out) == 0;
 }
 
+/* Takes the demands off the end, where there may be some. */
+static bool take_demands(struct slice *text, char out[FORWARD_DEMANDS_LEN + 1])
+{
+	static const size_t field_len = sizeof(DEMANDS_FIELD) - 1;
+	const char *at = memmem(text->p, text->len, DEMANDS_FIELD, field_len);
+	const char *value = at ? at + field_len : NULL;
+
+	out[0] = '\0';
+	if (!at)
+		return true;
+	if ((size_t)(text->p + text->len - value) != FORWARD_DEMANDS_LEN)
+		return false;
+	for (size_t i = 0; i < FORWARD_DEMANDS_LEN; i++) {
+		if (!memchr(base64url, value[i], sizeof(base64url) - 1))
+			return false;
+		out[i] = value[i];
+	}
+	out[FORWARD_DEMANDS_LEN] = '\0';
+	text->len = (size_t)(at - text->p);
+	return true;
+}
+
 /* All but the mac. */
 static bool parse(struct slice text, struct forward_claim *out)
 {
@@ -177,6 +229,8 @@ static bool parse(struct slice text, struct forward_claim *out)
 	    !take(&text, ";for=") || !take_client(&text, &out->client) || !take(&text, ";proto="))
 		return false;
 	out->at_ms = (int64_t)at_ms;
+	if (!take_demands(&text, out->demands))
+		return false;
 	out->secure = slice_is(text, "https");
 	return out->secure || slice_is(text, "http");
 }

@@ -7,6 +7,9 @@
  *
  *   Parlance-Forwarded: 1;from=N;at=UNIX_MS;for=CLIENT-IP;proto=http|https;mac=BASE64URL
  *
+ * and, where the client came in by a listener that demands something of tokens, ";demands=BASE64URL"
+ * before ";mac".
+ *
  * mac is HMAC-SHA256 over all before it and the method and the target of the request, so the header
  * is good for that request alone, and for a minute. Pure, any thread.
  */
@@ -36,11 +39,21 @@ size_t forward_sid_suffix(uint64_t number, char out[FORWARD_SID_SUFFIX_MAX + 1])
 /** The number that a sid carries, 0: none. Only what forward_sid_suffix writes is one. */
 uint64_t forward_sid_number(struct slice sid);
 
+/* Base64url of SHA-256. */
+#define FORWARD_DEMANDS_LEN 43
+
+/** What stands for a listener's demands, one of which is not empty; terminated. 0 or
+ * PARLANCE_ENOMEM. */
+MUST_USE int forward_demands(struct slice issuer, struct slice audience,
+			     char out[FORWARD_DEMANDS_LEN + 1]);
+
 struct forward_claim {
 	uint64_t from;         /* number of the instance that passes it on; not 0 */
 	int64_t at_ms;         /* its wall clock */
 	struct ip_addr client; /* the peer of a Unix socket is "unix" */
 	bool secure;           /* the client speaks TLS, to us or to a trusted proxy */
+	/* Of the listener that the client came in by (forward_demands); empty: none. */
+	char demands[FORWARD_DEMANDS_LEN + 1];
 };
 
 /** Appends the header's value for a request (GET or POST; others are not passed on). */

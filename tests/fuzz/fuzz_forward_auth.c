@@ -86,6 +86,7 @@ static void check_value(const uint8_t *data, size_t len)
 		CHECK(verify(written.data, written.len, &again) == 0);
 		CHECK(again.from == claim.from && again.at_ms == claim.at_ms &&
 		      again.secure == claim.secure);
+		CHECK(strcmp(again.demands, claim.demands) == 0);
 		CHECK(memcmp(&again.client, &claim.client, sizeof(again.client)) == 0);
 	}
 	strbuf_fini(&text);

@@ -20,27 +20,37 @@ static struct rig_op *of_pub(struct parlance_auth_op *pub)
 	return op;
 }
 
+/* Copies an id, which may be empty. */
+static void take_id(struct parlance_str id, size_t max, char *out, const char *what)
+{
+	if (id.len > max || (id.len && !id.p))
+		mock_abort("%s has %zu bytes", what, id.len);
+	for (size_t i = 0; i < id.len; i++) {
+		if ((unsigned char)id.p[i] < 0x20)
+			mock_abort("%s has control characters in it", what);
+		out[i] = id.p[i];
+	}
+	out[id.len] = '\0';
+}
+
 static void on_accept(struct parlance_auth_op *pub, const struct parlance_identity *identity)
 {
 	struct rig_op *op = of_pub(pub);
 
 	if (identity->size < sizeof(*identity))
 		mock_abort("an identity is smaller than that of version 1.0");
-	if (!identity->subject.p || !identity->subject.len ||
-	    identity->subject.len > PARLANCE_USER_MAX)
-		mock_abort("a subject has %zu bytes", identity->subject.len);
-	for (size_t i = 0; i < identity->subject.len; i++) {
-		if ((unsigned char)identity->subject.p[i] < 0x20)
-			mock_abort("a subject has control characters in it");
-	}
-	if (identity->expires_ms < 0)
-		mock_abort("an identity expires before 1970");
+	if (!identity->subject.len)
+		mock_abort("a subject is empty");
+	take_id(identity->subject, PARLANCE_USER_MAX, op->subject, "a subject");
+	take_id(identity->token_id, PARLANCE_TOKEN_ID_MAX, op->token_id, "a token's id");
+	take_id(identity->session, PARLANCE_TOKEN_ID_MAX, op->session, "a session's id");
+	if (identity->expires_ms < 0 || identity->issued_ms < 0)
+		mock_abort("an identity expires or was issued before 1970");
 	if (identity->claims.len &&
 	    (identity->claims.p[0] != '{' || identity->claims.p[identity->claims.len - 1] != '}'))
 		mock_abort("claims are not a JSON object");
-	memcpy(op->subject, identity->subject.p, identity->subject.len);
-	op->subject[identity->subject.len] = '\0';
 	op->expires_ms = identity->expires_ms;
+	op->issued_ms = identity->issued_ms;
 	op->claims = strndup(identity->claims.p ? identity->claims.p : "", identity->claims.len);
 	CHECK(op->claims);
 	op->verdict = RIG_ACCEPTED;
@@ -68,6 +78,15 @@ const struct parlance_auth_sink rig_sink = {
 	.reject = on_reject,
 };
 
+static const char *demanded_issuer = "";
+static const char *demanded_audience = "";
+
+void rig_demand(const char *issuer, const char *audience)
+{
+	demanded_issuer = issuer;
+	demanded_audience = audience;
+}
+
 void rig_verify(struct mock_host *m, struct rig_op *op, const char *token, size_t len)
 {
 	const struct parlance_auth_ops *ops = m->plugin->ops;
@@ -84,6 +103,8 @@ void rig_verify(struct mock_host *m, struct rig_op *op, const char *token, size_
 		.token = { exact, len },
 		.address = { "192.0.2.1", 9 },
 		.origin = { "https://example.org", 19 },
+		.issuer = { demanded_issuer, strlen(demanded_issuer) },
+		.audience = { demanded_audience, strlen(demanded_audience) },
 	};
 	MOCK_CALL(m, ops->verify(m->self, &op->pub, &op->request));
 }

@@ -26,12 +26,18 @@ struct rig_op {
 	int verdict; /* RIG_PENDING until it is answered */
 	char subject[PARLANCE_USER_MAX + 1];
 	int64_t expires_ms;
+	int64_t issued_ms;
+	char token_id[PARLANCE_TOKEN_ID_MAX + 1];
+	char session[PARLANCE_TOKEN_ID_MAX + 1];
 	char *claims;
 	char detail[256];
 };
 
 /* parlance_host.sink of the mock host. */
 extern const struct parlance_auth_sink rig_sink;
+
+/** What the listener demands from now on, borrowed; "": nothing. */
+void rig_demand(const char *issuer, const char *audience);
 
 /** Begins; the token is copied. */
 void rig_verify(struct mock_host *m, struct rig_op *op, const char *token, size_t len);

@@ -125,6 +125,12 @@ const struct session_handshake *session_handshake(const struct session *s)
 	return s->handshake_forgotten ? NULL : &s->handshake;
 }
 
+void session_demands(const struct session *s, struct slice *issuer, struct slice *audience)
+{
+	*issuer = s->issuer;
+	*audience = s->audience;
+}
+
 void session_forget_handshake(struct session *s)
 {
 	s->handshake_forgotten = true;

@@ -18,6 +18,7 @@ struct session {
 	void *user;
 	struct session_handshake handshake;
 	bool handshake_forgotten;
+	struct slice issuer, audience; /* what session_demands says */
 	bool blocked;   /* what session_writable denies */
 	bool congested; /* what session_congested says */
 	size_t queued_bytes;

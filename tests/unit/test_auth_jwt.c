@@ -195,6 +195,18 @@ static const struct {
 	{ "{\"sub\":\"u\",\"iss\":7}", PARLANCE_AUTH_DENIED, "iss" },
 	{ "{\"sub\":\"u\",\"aud\":7}", PARLANCE_AUTH_DENIED, "aud" },
 
+	/* What it can be revoked by */
+	{ "{\"sub\":\"u\",\"jti\":\"t\",\"sid\":\"s\",\"iat\":1}", RIG_ACCEPTED, "u" },
+	{ "{\"sub\":\"u\",\"jti\":7}", PARLANCE_AUTH_DENIED, "jti is not a string" },
+	{ "{\"sub\":\"u\",\"jti\":null}", PARLANCE_AUTH_DENIED, "jti is not a string" },
+	{ "{\"sub\":\"u\",\"jti\":\"\"}", PARLANCE_AUTH_DENIED, "jti is empty" },
+	{ "{\"sub\":\"u\",\"jti\":\"a\\nb\"}", PARLANCE_AUTH_DENIED, "jti has control" },
+	{ "{\"sub\":\"u\",\"jti\":\"a\\u0085b\"}", PARLANCE_AUTH_DENIED, "jti has control" },
+	{ "{\"sub\":\"u\",\"sid\":[\"s\"]}", PARLANCE_AUTH_DENIED, "sid is not a string" },
+	{ "{\"sub\":\"u\",\"sid\":{}}", PARLANCE_AUTH_DENIED, "sid is not a string" },
+	{ "{\"sub\":\"u\",\"sid\":\"a\\u007f\"}", PARLANCE_AUTH_DENIED, "sid has control" },
+	{ "{\"sub\":\"u\",\"sid\":\"a\\u0000b\"}", PARLANCE_AUTH_DENIED, "" },
+
 	/* JSON */
 	{ "{\"sub\":\"a\",\"sub\":\"b\"}", PARLANCE_AUTH_DENIED, "twice" },
 	{ "{\"sub\":\"a\",\"\\u0073ub\":\"b\"}", PARLANCE_AUTH_DENIED, "twice" },
@@ -262,6 +274,35 @@ static void test_identity(void **state)
 	assert_int_equal(mock_counter(m, "denied"), 1);
 }
 
+static void test_ids(void **state)
+{
+	char claims[700];
+	char id[300];
+	struct rig_op op;
+
+	(void)state;
+	begin_plain();
+	memset(id, 'i', sizeof(id));
+	(void)snprintf(claims, sizeof(claims),
+		       "{\"sub\":\"u\",\"jti\":\"%.*s\",\"sid\":\"\\u00e9\",\"iat\":1699999999.5}",
+		       PARLANCE_TOKEN_ID_MAX, id);
+	assert_int_equal(ask(hs256(NULL, claims), &op), RIG_ACCEPTED);
+	assert_int_equal(strlen(op.token_id), PARLANCE_TOKEN_ID_MAX);
+	assert_memory_equal(op.token_id, id, PARLANCE_TOKEN_ID_MAX);
+	assert_string_equal(op.session, "\xc3\xa9");
+	assert_true(op.issued_ms == NOW_MS - 500);
+	assert_int_equal(ask(hs256(NULL, "{\"sub\":\"u\"}"), &op), RIG_ACCEPTED);
+	assert_string_equal(op.token_id, "");
+	assert_string_equal(op.session, "");
+	assert_true(op.issued_ms == 0);
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(claims, sizeof(claims), "{\"sub\":\"u\",\"%s\":\"%.*s\"}",
+			       i ? "sid" : "jti", PARLANCE_TOKEN_ID_MAX + 1, id);
+		assert_int_equal(ask(hs256(NULL, claims), &op), PARLANCE_AUTH_DENIED);
+		assert_non_null(strstr(op.detail, i ? "sid is too long" : "jti is too long"));
+	}
+}
+
 static void test_subject_length(void **state)
 {
 	char claims[512];
@@ -322,6 +363,45 @@ static void test_issuer_and_audience(void **state)
 		   { "audience", "chat, web" }));
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		expect(table[i].verdict, hs256(NULL, table[i].claims));
+}
+
+/* Beside the options: both must be satisfied. */
+static void test_demands(void **state)
+{
+	static const struct {
+		const char *issuer, *audience; /* of the listener */
+		const char *claims;
+		const char *detail; /* NULL: accepted */
+	} table[] = {
+		{ "i", "", "{\"sub\":\"u\",\"iss\":\"i\",\"aud\":\"chat\"}", NULL },
+		{ "i", "", "{\"sub\":\"u\",\"iss\":\"j\",\"aud\":\"chat\"}", "iss) than" },
+		{ "k", "", "{\"sub\":\"u\",\"iss\":\"k\",\"aud\":\"chat\"}", "issuer (iss)" },
+		{ "i", "", "{\"sub\":\"u\",\"iss\":\"ii\",\"aud\":\"chat\"}", "issuer (iss)" },
+		{ "", "web", "{\"sub\":\"u\",\"iss\":\"i\",\"aud\":[\"chat\",\"web\"]}", NULL },
+		{ "", "web", "{\"sub\":\"u\",\"iss\":\"i\",\"aud\":\"chat\"}", "aud) than" },
+		{ "", "web", "{\"sub\":\"u\",\"iss\":\"i\",\"aud\":\"web\"}", "audience (aud)" },
+		{ "", "we", "{\"sub\":\"u\",\"iss\":\"i\",\"aud\":[\"chat\",\"web\"]}", "aud) than" },
+		{ "j", "chat", "{\"sub\":\"u\",\"iss\":\"j\",\"aud\":\"chat\"}", NULL },
+	};
+	struct rig_op op;
+
+	(void)state;
+	begin(WITH({ "secret", SECRET }, { "issuer", "i, j" }, { "audience", "chat" }));
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		rig_demand(table[i].issuer, table[i].audience);
+		assert_int_equal(ask(hs256(NULL, table[i].claims), &op),
+				 table[i].detail ? PARLANCE_AUTH_DENIED : RIG_ACCEPTED);
+		if (table[i].detail)
+			assert_non_null(strstr(op.detail, table[i].detail));
+	}
+	mock_destroy(m);
+	/* Also where the options demand nothing. */
+	begin_plain();
+	rig_demand("i", "web");
+	expect(RIG_ACCEPTED, hs256(NULL, "{\"sub\":\"u\",\"iss\":\"i\",\"aud\":\"web\"}"));
+	expect(PARLANCE_AUTH_DENIED, hs256(NULL, "{\"sub\":\"u\",\"aud\":\"web\"}"));
+	expect(PARLANCE_AUTH_DENIED, hs256(NULL, "{\"sub\":\"u\",\"iss\":\"i\"}"));
+	rig_demand("", "");
 }
 
 static void test_user_claims(void **state)
@@ -403,12 +483,13 @@ static struct parlance_str str(const char *text)
 static const char *check_claims(const char *text)
 {
 	static const char *const user_claims[] = { "sub" };
+	static const struct claims_demands nothing;
 	static struct claims_result result;
 	static struct json_object claims;
 	const struct claims_config config = { .user_claims = { 1, user_claims } };
 
 	assert_int_equal(json_read(&claims, str(text)), JSON_FINE);
-	return claims_check(&claims, &config, NOW_MS, &result);
+	return claims_check(&claims, &config, &nothing, NOW_MS, &result);
 }
 
 static const char *check_header(const char *text)
@@ -946,9 +1027,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_claims),
 		TEST(test_identity),
+		TEST(test_ids),
 		TEST(test_subject_length),
 		TEST(test_leeway),
 		TEST(test_issuer_and_audience),
+		TEST(test_demands),
 		TEST(test_user_claims),
 		TEST(test_headers),
 		TEST(test_parts),

@@ -117,6 +117,37 @@ static void test_round_trip(void **state)
 	}
 }
 
+static void test_demands(void **state)
+{
+	struct forward_claim claim = claim_of("192.0.2.7");
+	struct forward_claim got;
+	struct strbuf value;
+	char other[FORWARD_DEMANDS_LEN + 1];
+
+	(void)state;
+	assert_int_equal(forward_demands(slice_str("i"), slice_str("a"), claim.demands), 0);
+	append(&value, &claim);
+	assert_non_null(strstr(strbuf_cstr(&value), ";proto=https;demands="));
+	assert_int_equal(verify(strbuf_cstr(&value), &got), 0);
+	assert_string_equal(got.demands, claim.demands);
+	assert_true(got.secure);
+	strbuf_fini(&value);
+	/* The two do not run into each other. */
+	assert_int_equal(forward_demands(slice_str("ia"), slice_str(""), other), 0);
+	assert_string_not_equal(other, claim.demands);
+	assert_int_equal(forward_demands(slice_str(""), slice_str("ia"), other), 0);
+	assert_string_not_equal(other, claim.demands);
+	/* What is no such text is not taken, with the right mac neither. */
+	claim.demands[5] = '.';
+	append(&value, &claim);
+	assert_int_equal(verify(strbuf_cstr(&value), &got), PARLANCE_EINVAL);
+	strbuf_fini(&value);
+	claim.demands[5] = '\0';
+	append(&value, &claim);
+	assert_int_equal(verify(strbuf_cstr(&value), &got), PARLANCE_EINVAL);
+	strbuf_fini(&value);
+}
+
 /* No byte of the value can be another, none can be missing or added. */
 static void test_every_byte_counts(void **state)
 {
@@ -263,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_sid_of_nobody),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_demands),
 		cmocka_unit_test(test_every_byte_counts),
 		cmocka_unit_test(test_other_request),
 		cmocka_unit_test(test_time),
