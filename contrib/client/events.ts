@@ -361,6 +361,31 @@ export interface Failure<Code extends ErrorCode = ErrorCode> {
 	error: ChatError & { code: Code; type: Code };
 }
 
+/** The errors of auth:refresh. */
+export type AuthRefreshErrorCode =
+	| "BAD_REQUEST"
+	| "UNAUTHENTICATED"
+	| "TOKEN_EXPIRED"
+	| "FORBIDDEN"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE"
+	| "INTERNAL";
+
+/** The argument of auth:refresh. */
+export interface AuthRefreshArgument {
+	/** The new token. */
+	token: string;
+}
+
+/** The acknowledgement of auth:refresh. */
+export interface AuthRefreshAck extends Ok {
+	/** When it runs out; null: never. */
+	expiresAt: Time | null;
+}
+
+/** What auth:refresh is answered by. */
+export type AuthRefreshAnswer = AuthRefreshAck | Failure<AuthRefreshErrorCode>;
+
 /** The errors of conversation:create. */
 export type ConversationCreateErrorCode =
 	| "BAD_REQUEST"
@@ -782,6 +807,18 @@ export interface SessionReadyEvent {
 	activeStreams: StreamRef[];
 }
 
+/** What auth:expiring tells. */
+export interface AuthExpiringEvent {
+	/** When it runs out. */
+	expiresAt: Time;
+}
+
+/** What auth:expired tells. */
+export interface AuthExpiredEvent {
+	/** When it ran out. */
+	expiresAt: Time;
+}
+
 /** What server:draining tells. */
 export interface ServerDrainingEvent {
 	/** When the connection closes, in milliseconds from now. */
@@ -947,6 +984,16 @@ export interface MessageDeletedEvent {
  * AcknowledgedEvents> knows the answers of emitWithAck.
  */
 export interface AcknowledgedEvents {
+	/**
+	 * Shows another token of the same user in place of the one that runs out; the connection
+	 * goes on.
+	 * Errors: BAD_REQUEST, UNAUTHENTICATED, TOKEN_EXPIRED, FORBIDDEN, RATE_LIMITED,
+	 * UNAVAILABLE, INTERNAL.
+	 */
+	"auth:refresh": (
+		argument: AuthRefreshArgument,
+		ack: (answer: AuthRefreshAnswer) => void,
+	) => void;
 	/**
 	 * Makes a conversation that the user owns.
 	 * Errors: BAD_REQUEST, TOO_LARGE, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
@@ -1131,6 +1178,17 @@ export interface ServerToClientEvents {
 	 * To: The socket.
 	 */
 	"session:ready": (payload: SessionReadyEvent) => void;
+	/**
+	 * The token runs out soon: auth:refresh with another one keeps the connection.
+	 * To: The socket.
+	 */
+	"auth:expiring": (payload: AuthExpiringEvent) => void;
+	/**
+	 * The token has run out, and its grace is over: the connection closes, and the client
+	 * comes back with a token that is good.
+	 * To: The socket.
+	 */
+	"auth:expired": (payload: AuthExpiredEvent) => void;
 	/**
 	 * This instance ends: in a moment the connection closes, and the client connects to
 	 * another one, or to the same one again.

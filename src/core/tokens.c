@@ -204,6 +204,7 @@ static void on_verified(void *arg, const struct auth_answer *answer)
 void auth_refresh(struct member *m, const struct sio_event *event, struct slice arg)
 {
 	struct core *core = m->core;
+	struct sio_socket *s = sio_lookup(core->sio, m->socket);
 	struct auth_question question = { 0 };
 	struct request *r;
 
@@ -214,6 +215,8 @@ void auth_refresh(struct member *m, const struct sio_event *event, struct slice 
 			   slice_of(NULL, 0));
 		return;
 	}
+	if (s)
+		sio_demands(s, &question.issuer, &question.audience);
 	r = request_new(m, event, "auth:refresh", slice_of(NULL, 0));
 	if (r && auth_verify(core->plugins, &question, core->config->auth_timeout_ms, on_verified,
 			     r) != 0)

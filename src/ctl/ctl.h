@@ -26,6 +26,7 @@ enum ctl_exit {
 };
 
 enum ctl_exit ctl_migrate(int argc, char **argv);
+enum ctl_exit ctl_revoke(int argc, char **argv);
 enum ctl_exit ctl_token(int argc, char **argv);
 
 /** Writes "parlancectl: …" and a newline to standard error. */

@@ -203,3 +203,26 @@ enum ctl_exit database_error(const PGconn *conn, const PGresult *result, const c
 		}
 	return CTL_FAILED;
 }
+
+PGconn *database_open(const char *config_file, const char *dsn)
+{
+	struct ctl_config *config = NULL;
+	struct strbuf password = { 0 };
+	PGconn *conn = NULL;
+	const char *file = "";
+	bool ok = dsn || ctl_config_open(&config, config_file, "storage_pgsql");
+
+	if (ok && !dsn) {
+		dsn = ctl_config_string(config, "dsn");
+		file = ctl_config_string(config, "password_file");
+		if (!*dsn && getenv("DATABASE_URL"))
+			dsn = getenv("DATABASE_URL");
+	}
+	if (ok && *file)
+		ok = ctl_read_secret(file, &password);
+	if (ok)
+		conn = database_connect(dsn, password.len ? strbuf_cstr(&password) : NULL);
+	strbuf_fini(&password);
+	ctl_config_free(&config);
+	return conn;
+}

@@ -20,6 +20,10 @@ extern "C" {
  * PQfinish. */
 PGconn *database_connect(const char *dsn, const char *password);
 
+/** Connects to where dsn says; or, when that is NULL, the configuration ([storage_pgsql] of the file
+ * `config`, NULL: of the default one), DATABASE_URL, or libpq's environment. As above. */
+PGconn *database_open(const char *config, const char *dsn);
+
 /** Whether dsn can be read and shown to libpq without parts of a password coming back in its
  * messages; an error message if not. */
 MUST_USE bool database_check_dsn(const char *dsn);

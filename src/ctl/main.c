@@ -17,6 +17,7 @@ static const struct command {
 	const char *doc;
 } commands[] = {
 	{ "migrate", ctl_migrate, "brings the database to the schema of this version" },
+	{ "revoke", ctl_revoke, "makes tokens void and ends the connections that they opened" },
 	{ "token", ctl_token, "makes a token for development and tests" },
 };
 

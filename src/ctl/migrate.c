@@ -310,32 +310,6 @@ static enum ctl_exit list(const struct migrate *m, enum ctl_exit compared)
 	return pending ? CTL_PENDING : CTL_OK;
 }
 
-/* Connects to where the options, the configuration or the environment say. */
-static bool open_database(struct migrate *m)
-{
-	struct ctl_config *config = NULL;
-	struct strbuf password = { 0 };
-	const char *dsn = m->dsn;
-	const char *file = "";
-	bool ok = dsn || ctl_config_open(&config, m->config, "storage_pgsql");
-
-	if (ok && !dsn) {
-		dsn = ctl_config_string(config, "dsn");
-		file = ctl_config_string(config, "password_file");
-		if (!*dsn && getenv("DATABASE_URL"))
-			dsn = getenv("DATABASE_URL");
-	}
-	if (ok && *file)
-		ok = ctl_read_secret(file, &password);
-	if (ok)
-		m->conn = database_connect(dsn, password.len ? strbuf_cstr(&password) : NULL);
-	if (m->conn)
-		(void)PQsetNoticeReceiver(m->conn, on_notice, m);
-	strbuf_fini(&password);
-	ctl_config_free(&config);
-	return m->conn;
-}
-
 static enum ctl_exit migrate(struct migrate *m)
 {
 	enum ctl_exit rc = CTL_FAILED;
@@ -350,8 +324,10 @@ static enum ctl_exit migrate(struct migrate *m)
 	}
 	if (!m->to)
 		m->to = (unsigned int)m->files.n;
-	if (!open_database(m))
+	m->conn = database_open(m->config, m->dsn);
+	if (!m->conn)
 		goto out;
+	(void)PQsetNoticeReceiver(m->conn, on_notice, m);
 	rc = read_applied(m);
 	if (rc != CTL_OK)
 		goto out;

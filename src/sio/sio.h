@@ -132,6 +132,9 @@ void sio_refuse(struct sio_socket *socket, struct slice message, struct slice da
  * needs them. */
 void sio_forget_handshake(struct sio_socket *socket);
 
+/** sio_connect.issuer and audience, as long as the socket lives. */
+void sio_demands(const struct sio_socket *socket, struct slice *issuer, struct slice *audience);
+
 /** Ends the socket: by a DISCONNECT packet ("do not come back"), or by closing its transport
  * ("reconnect"), which ends the session's other sockets too. disconnect is called at the end of
  * the turn. */

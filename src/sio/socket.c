@@ -156,6 +156,13 @@ void sio_forget_handshake(struct sio_socket *s)
 		session_forget_handshake(s->client->session);
 }
 
+void sio_demands(const struct sio_socket *s, struct slice *issuer, struct slice *audience)
+{
+	*issuer = *audience = slice_of(NULL, 0);
+	if (s->client)
+		session_demands(s->client->session, issuer, audience);
+}
+
 uint64_t sio_id(const struct sio_socket *s)
 {
 	return s->id;
