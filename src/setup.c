@@ -72,6 +72,12 @@ static void fill_chat(struct core_config *c, const struct options_chat *o)
 	c->max_title_bytes = (uint32_t)o->max_title_bytes;
 	c->max_metadata_bytes = (uint32_t)o->max_metadata_bytes;
 	c->queue_depth = (uint32_t)o->queue_depth;
+	c->events_per_second = (uint32_t)o->events_per_second;
+	c->user_events_per_second = (uint32_t)o->user_events_per_second;
+	c->user_bytes_per_second = (uint32_t)o->user_bytes_per_second;
+	c->max_sockets_per_user = (uint32_t)o->max_sockets_per_user;
+	c->max_answers_per_user = (uint32_t)o->max_answers_per_user;
+	c->max_answers = (uint32_t)o->max_answers;
 	c->chunk_interval_ms = (uint32_t)o->chunk_interval_ms;
 	c->full_bytes_per_s = (uint32_t)o->full_bytes_per_s;
 	c->max_answer_bytes = (uint32_t)o->max_answer_bytes;

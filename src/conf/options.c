@@ -228,6 +228,29 @@ static const struct conf_option chat_options[] = {
 	  .doc = "The longest metadata or system prompt of a conversation." },
 	{ ROW(chat, queue_depth), .type = CONF_INT, .def = "3", .min = 0, .max = 100,
 	  .doc = "Messages that may wait in a conversation while an answer is generated." },
+	{ ROW(chat, events_per_second), .type = CONF_INT, .def = "200", .min = 0,
+	  .max = 1000000,
+	  .doc = "Events that one socket may send in a second, and five times as many at "
+		 "once; what comes beyond is answered with RATE_LIMITED, and who goes on "
+		 "loses the connection. 0: no limit." },
+	{ ROW(chat, user_events_per_second), .type = CONF_INT, .def = "500", .min = 0,
+	  .max = 1000000,
+	  .doc = "The same for all sockets of a user on this instance together." },
+	{ ROW(chat, user_bytes_per_second), .type = CONF_INT, .def = "4194304", .min = 0,
+	  .max = UINT32_MAX, .unit = "bytes",
+	  .doc = "The same for the bytes of their arguments." },
+	{ ROW(chat, max_sockets_per_user), .type = CONF_INT, .def = "200", .min = 0,
+	  .max = 1000000,
+	  .doc = "Sockets that a user may have on this instance; others are put off. 0: no "
+		 "limit." },
+	{ ROW(chat, max_answers_per_user), .type = CONF_INT, .def = "50", .min = 0,
+	  .max = 1000000,
+	  .doc = "Answers of a user that may run or wait on this instance; a message "
+		 "beyond is answered with RATE_LIMITED. 0: no limit." },
+	{ ROW(chat, max_answers), .type = CONF_INT, .def = "10000", .min = 0,
+	  .max = 1000000,
+	  .doc = "The same for all users together; a message beyond is answered with "
+		 "UNAVAILABLE." },
 	{ ROW(chat, chunk_interval_ms), .type = CONF_INT, .def = "40", .min = 0, .max = 10000,
 	  .unit = "ms",
 	  .doc = "Pieces of an answer are collected for so long before they are sent; 0 sends "

@@ -94,6 +94,12 @@ struct options_chat {
 	int64_t max_title_bytes;
 	int64_t max_metadata_bytes;
 	int64_t queue_depth;
+	int64_t events_per_second;
+	int64_t user_events_per_second;
+	int64_t user_bytes_per_second;
+	int64_t max_sockets_per_user;
+	int64_t max_answers_per_user;
+	int64_t max_answers;
 	int64_t chunk_interval_ms;
 	int64_t full_bytes_per_s;
 	int64_t max_answer_bytes;

@@ -223,6 +223,11 @@ static void enter(struct admission *a)
 		return;
 	}
 	take_over(core, sid);
+	if (!limit_sockets(core, slice_str(a->user))) {
+		audit(s, a->address, "a client was put off", "its user has too many sockets");
+		come_again(&a);
+		return;
+	}
 	/* From here on the member goes with its socket. */
 	recovery_pid(a->pid, core->epoch, a->room, pid);
 	sio_accept(s, !recoverable ? NULL : a->recovery ? a->recovery->told : pid, sid.p);

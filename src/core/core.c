@@ -87,8 +87,9 @@ int core_new(struct core **out, struct loop *loop, struct sio *sio, struct plugi
 	core->generations = map_new(generation_key);
 	core->relays = map_new(relay_key);
 	core->watched = map_new(presence_key);
+	core->askers = map_new(asker_key);
 	if (core->users && core->members && core->rooms && core->generations && core->relays &&
-	    core->watched)
+	    core->watched && core->askers)
 		core->nsp = sio_namespace(sio, "/", &nsp_ops, core);
 	if (!core->nsp) {
 		core_free(&core);
@@ -280,6 +281,7 @@ void core_free(struct core **corep)
 	map_free(&core->generations);
 	map_free(&core->relays);
 	map_free(&core->watched);
+	map_free(&core->askers);
 	strbuf_fini(&core->presence_gone);
 	strbuf_fini(&core->presence_changed);
 	strbuf_fini(&core->json);
@@ -296,4 +298,5 @@ void core_stats(const struct core *core, struct core_stats *out)
 	out->generations = (uint32_t)map_count(core->generations);
 	out->events = core->n_events;
 	out->replays = core->n_replays;
+	memcpy(out->limited, core->limited, sizeof(out->limited));
 }

@@ -37,6 +37,12 @@ struct core_config {
 	uint32_t max_title_bytes;
 	uint32_t max_metadata_bytes;
 	uint32_t queue_depth;
+	uint32_t events_per_second; /* these: 0, no limit */
+	uint32_t user_events_per_second;
+	uint32_t user_bytes_per_second;
+	uint32_t max_sockets_per_user;
+	uint32_t max_answers_per_user;
+	uint32_t max_answers;
 	uint32_t chunk_interval_ms;
 	uint32_t full_bytes_per_s;
 	uint32_t max_answer_bytes;
@@ -97,6 +103,18 @@ void core_stop(struct core *core, void (*done)(void *arg), void *arg);
  * plugins_destroy (so that nobody calls it any more). Harmless on NULL. */
 void core_free(struct core **core);
 
+/* What was refused because there was too much of it; `limited` of core_stats. */
+enum core_limit {
+	CORE_LIMIT_SOCKET_EVENTS,
+	CORE_LIMIT_USER_EVENTS,
+	CORE_LIMIT_USER_BYTES,
+	CORE_LIMIT_USER_REQUESTS, /* under way */
+	CORE_LIMIT_USER_SOCKETS,
+	CORE_LIMIT_USER_ANSWERS,
+	CORE_LIMIT_ANSWERS,
+	CORE_LIMITS
+};
+
 struct core_stats {
 	uint32_t users;       /* that are online */
 	uint32_t sockets;
@@ -104,6 +122,7 @@ struct core_stats {
 	uint32_t generations; /* running or waiting */
 	uint64_t events;      /* of the feed, delivered */
 	uint64_t replays;     /* of rooms whose feed had a gap */
+	uint64_t limited[CORE_LIMITS];
 };
 
 void core_stats(const struct core *core, struct core_stats *out);

@@ -170,6 +170,7 @@ struct request *request_new(struct member *member, const struct sio_event *event
 	struct request *r;
 
 	if (has_too_much(u, event->args_json.len)) {
+		member->core->limited[CORE_LIMIT_USER_REQUESTS]++;
 		event_fail(member, event, CODE_RATE_LIMITED, NULL, conversation);
 		return NULL;
 	}
@@ -371,6 +372,16 @@ void event_receive(void *ctx, struct sio_socket *socket, const struct sio_event 
 	if (!member || !member->user)
 		return;
 	arena_reset(&core->scratch);
+	switch (limit_event(member, event->args_json.len)) {
+	case LIMIT_PASS:
+		break;
+	case LIMIT_REFUSE:
+		event_fail(member, event, CODE_RATE_LIMITED, NULL, slice_of(NULL, 0));
+		return;
+	case LIMIT_END:
+		sio_disconnect(socket, true);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(handlers); i++) {
 		if (!slice_is(event->name, handlers[i].name))
 			continue;

@@ -55,6 +55,7 @@ static void destroy(struct generation *g)
 		map_del(core->generations, g->out.message, ID_UUID_LEN);
 	stream_fini(&g->out);
 	arena_fini(&g->arena);
+	asker_put(&g->asker);
 	free(g->origin);
 	free(g->model);
 	free(g->usage);
@@ -88,6 +89,8 @@ struct generation *generation_new(const struct generation_config *c)
 
 	if (!g)
 		return NULL;
+	g->asker = *c->asker;
+	*c->asker = NULL;
 	g->core = core;
 	g->state = GENERATION_STORING;
 	arena_init(&g->arena, 0);

@@ -170,6 +170,8 @@ static void send_now(struct request *r, struct slice ack)
 	struct member *m = request_member(r);
 	struct joined *j = m ? member_joined(m, r->room) : NULL;
 	struct generation_config config;
+	struct asker *asker = NULL;
+	enum core_code code;
 
 	(void)ack;
 	if (!j) {
@@ -190,11 +192,18 @@ static void send_now(struct request *r, struct slice ack)
 		.stream = s->stream,
 		.client_id = s->client_id,
 		.origin = m->sid,
+		.asker = &asker,
 	};
+	code = asker_take(core, user_id(m->user), &asker);
+	if (code) {
+		request_fail(&r, code, NULL);
+		return;
+	}
 	s->user = strndup(user_id(m->user).p, user_id(m->user).len);
 	s->origin = strndup(m->sid.p, m->sid.len);
 	if (s->user && s->origin)
 		s->generation = generation_new(&config);
+	asker_put(&asker); /* NULL, if the generation has it */
 	if (s->generation)
 		submit(r);
 	else

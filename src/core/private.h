@@ -152,8 +152,16 @@ struct core {
 	bool retiring;
 	bool told; /* stopped was called */
 
+	struct map *askers; /* ratelimit.c: users with answers here */
+	uint64_t limited[CORE_LIMITS];
 	uint64_t n_events;
 	uint64_t n_replays;
+};
+
+/* A token bucket; all zero: full. */
+struct bucket {
+	double tokens;
+	uint64_t refilled_ms;
 };
 
 /* A user with at least one socket. */
@@ -166,6 +174,8 @@ struct user {
 	struct list requests; /* under way */
 	size_t n_requests;
 	size_t request_bytes;
+	struct bucket events;
+	struct bucket event_bytes;
 };
 
 #define TOKEN_MAX 16384
@@ -192,6 +202,8 @@ struct member {
 	struct token token;
 	bool token_warned; /* auth:expiring was sent */
 	struct timer token_timer;
+	struct bucket events;
+	struct bucket refused; /* events that were refused for their number */
 	struct recovery *recovery; /* while it is told what it missed */
 	struct list in_dirty;      /* core->presence_dirty */
 	struct list watching;      /* struct watching */
@@ -446,6 +458,23 @@ struct slice json_end(const struct strbuf *sb);
 /** A text as an element of an array of SQL. */
 void sql_element(struct strbuf *sb, struct slice text);
 
+/* ratelimit.c */
+
+enum limit_outcome { LIMIT_PASS, LIMIT_REFUSE, LIMIT_END };
+
+/** Whether an event with so many bytes of arguments may be looked at now. LIMIT_END: the client goes on
+ * sending though it is refused. */
+enum limit_outcome limit_event(struct member *member, size_t bytes);
+/** Whether the user may have one more socket here. */
+bool limit_sockets(struct core *core, struct slice user);
+
+/** Counts one more answer of the user's. CODE_NONE; or why it may not be, then *out is NULL. */
+struct asker;
+enum core_code asker_take(struct core *core, struct slice user, struct asker **out);
+/** The answer is over. Harmless on NULL. */
+void asker_put(struct asker **asker);
+struct slice asker_key(const void *item);
+
 /* tokens.c */
 
 /** Takes over what the auth plugin says of a token. 0 or PARLANCE_ENOMEM (then it is empty). */
@@ -666,6 +695,7 @@ struct generation {
 	bool stop_asked;
 	bool give_way; /* while it is being stored: it is to stop if it runs */
 	char *origin;  /* socket.id of who asked */
+	struct asker *asker;
 
 	struct arena arena; /* the prompt */
 	struct parlance_prompt prompt;
@@ -694,6 +724,7 @@ struct generation_config {
 	const char *stream;
 	const char *client_id; /* or NULL */
 	struct slice origin;
+	struct asker **asker; /* taken over */
 };
 
 /** Makes one whose message is being stored. NULL: out of memory. */
