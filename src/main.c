@@ -14,6 +14,7 @@
 #include "core/core.h"
 #include "loop/http_client.h"
 #include "loop/signals.h"
+#include "metrics.h"
 #include "setup.h"
 #include "sys/systemd.h"
 
@@ -179,11 +180,21 @@ static void stop_plugins(struct daemon *d)
 	loop_run(d->loop);
 }
 
+static void write_metrics(void *arg, struct strbuf *out)
+{
+	const struct daemon *d = arg;
+
+	metrics_write(out, d->net, d->core, d->setup.plugins);
+}
+
 static int start_net(struct daemon *d)
 {
 	int rc = net_new(&d->net, d->loop, &d->setup.net, sio_session_ops(), d->sio, &d->err);
 
-	return rc ? rc : setup_listen(&d->setup, d->net, &d->err);
+	if (rc)
+		return rc;
+	net_set_metrics(d->net, write_metrics, d);
+	return setup_listen(&d->setup, d->net, &d->err);
 }
 
 static void stop_net(struct daemon *d)

@@ -64,9 +64,9 @@ static const struct conf_option listener_options[] = {
 		 "cannot be used through a listener with another issuer or audience than the one "
 		 "that it began at, of this instance or another." },
 	{ ROW(listener, admin), .type = CONF_BOOL, .def = "no",
-	  .doc = "Answers only /healthz (200 while the process works) and /readyz (200 when it can "
-		 "serve clients, else 503 with the reason), on up to 64 connections that no limit "
-		 "counts; other listeners do not serve these paths." },
+	  .doc = "Answers only /healthz (200 while the process works), /readyz (200 when it can "
+		 "serve clients, else 503 with the reason) and /metrics (for Prometheus), on up to "
+		 "64 connections that no limit counts; other listeners do not serve these paths." },
 };
 
 static const struct conf_option engine_options[] = {

@@ -110,6 +110,9 @@ void net_set_peers(struct net *net, const struct net_peer *peers, size_t n);
  * until it is called. */
 void net_set_ready(struct net *net, const char *why_not);
 
+/** What admin listeners answer at /metrics, written by write(arg, out). Until it is called: 404. */
+void net_set_metrics(struct net *net, void (*write)(void *arg, struct strbuf *out), void *arg);
+
 /** No new sessions from now on: their handshakes are answered with 503 and Retry-After, so that
  * clients try elsewhere. Those that there are go on, and requests for them are served. */
 void net_drain(struct net *net);

@@ -68,6 +68,8 @@ struct net {
 	struct peer *peers;
 	size_t n_peers;
 	char not_ready[256]; /* why; empty: ready */
+	void (*metrics)(void *arg, struct strbuf *out);
+	void *metrics_arg;
 	struct limits limits;
 	struct loop_task end_of_turn;
 	struct list dirty; /* sessions with something to do at the end of the turn */

@@ -167,11 +167,15 @@ static void test_answers(void **state)
 	/* What was not stored does not count any more. */
 	answer(PARLANCE_MESSAGE_SEND, "{'ok':false,'code':'BUSY'}");
 	check_refused(alice, 1, "BUSY");
+	chat.max_answers = 0;
 	chat.max_answers_per_user = 1;
 	send(alice);
 	check_silent(alice);
-	answer(PARLANCE_MESSAGE_SEND, "{'ok':false,'code':'BUSY'}");
-	answer(PARLANCE_MESSAGE_SEND, "{'ok':false,'code':'BUSY'}");
+	chat.max_answers_per_user = 2;
+	send(alice);
+	check_silent(alice);
+	for (unsigned i = 0; i < 3; i++) /* bob's is the first */
+		answer(PARLANCE_MESSAGE_SEND, "{'ok':false,'code':'BUSY'}");
 	forget(alice);
 	forget(bob);
 }
