@@ -75,6 +75,15 @@ const PRESENCE = {
 	},
 };
 const EVENTS = {
+	'auth:refresh': {
+		argument: [undefined, null, {}, ...NO_OBJECT],
+		fields: {
+			token: [
+				...all(BAD, [undefined, null, '', ...NO_TEXT, long(20000)]),
+				...all('UNAUTHENTICATED', ['x', long(5000), '..', 'a.b.c']),
+			],
+		},
+	},
 	'conversation:create': { argument: NO_OBJECT, fields: { id: UUID_FIELD, ...WISHES } },
 	'conversation:update': {
 		conversation: true,
