@@ -6,8 +6,6 @@
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
-import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +13,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeCertificate } from './lib/cert.mjs';
 import { Daemon, Database, Tab } from './lib/chat.mjs';
+import { get } from './lib/http.mjs';
 import { Program } from './lib/program.mjs';
 import { freePort } from './lib/server.mjs';
 import { PATIENCE, each, until, within } from './lib/util.mjs';
@@ -156,19 +155,9 @@ async function startNginx([one, two]) {
 	return Proxy.start('/usr/sbin/nginx', ['-p', folder, '-c', config], ports);
 }
 
-// The answer to a GET by a client with this address of its own, without its body.
-function ask(url, { from = '127.0.0.1', headers = {} } = {}) {
-	return new Promise((resolve, reject) => {
-		const module = url.startsWith('https:') ? https : http;
-		const options = { localAddress: from, headers, agent: false, rejectUnauthorized: false };
-		module
-			.get(url, options, (answer) => {
-				answer.resume();
-				answer.once('end', () => resolve(answer));
-			})
-			.once('error', reject);
-	});
-}
+// The answer to a GET by a client with this address of its own.
+const ask = (url, { from = '127.0.0.1', headers = {} } = {}) =>
+	get(url, { localAddress: from, headers, tls: { rejectUnauthorized: false } });
 
 const kinds = [
 	{ name: 'HAProxy', program: '/usr/sbin/haproxy', start: startHaproxy, set: { 'listener.main.proxy_protocol': 'yes' } },
@@ -235,19 +224,19 @@ for (const { name, program, start, set } of kinds) {
 			const statuses = [];
 			for (let i = 0; i < 6 * BURST; i++) {
 				const headers = { 'X-Forwarded-For': `192.0.2.${i}` };
-				const { statusCode } = await ask(proxy.url + HANDSHAKE, { from: '127.0.0.5', headers });
-				statuses.push(statusCode);
+				const answer = await ask(proxy.url + HANDSHAKE, { from: '127.0.0.5', headers });
+				statuses.push(answer.status);
 			}
 			assert.equal(statuses[0], 200);
 			assert.ok(statuses.includes(429), `never too many: ${statuses}`);
-			assert.equal((await ask(proxy.url + HANDSHAKE, { from: '127.0.0.6' })).statusCode, 200);
+			assert.equal((await ask(proxy.url + HANDSHAKE, { from: '127.0.0.6' })).status, 200);
 		});
 
 		it('plain HTTP is sent to HTTPS, and HTTPS is to be kept to', async () => {
-			const { statusCode, headers } = await ask(`http://127.0.0.1:${proxy.http}/a?b=c`, {
+			const { status, headers } = await ask(`http://127.0.0.1:${proxy.http}/a?b=c`, {
 				headers: { Host: 'chat.example' },
 			});
-			assert.equal(statusCode, 308);
+			assert.equal(status, 308);
 			assert.equal(headers.location, 'https://chat.example/a?b=c');
 			const secure = await ask(proxy.url + HANDSHAKE);
 			assert.equal(secure.headers['strict-transport-security'], 'max-age=31536000');
@@ -267,16 +256,16 @@ for (const { name, program, start, set } of kinds) {
 				// To the one that is left (which the proxy has to find out, when it was away
 				// itself), and nobody is sent to the other.
 				await until(
-					async () => (await ask(proxy.url + HANDSHAKE)).statusCode === 200,
+					async () => (await ask(proxy.url + HANDSHAKE)).status === 200,
 					'somebody serves',
 				);
 				for (let i = 0; i < 4; i++)
-					assert.equal((await ask(proxy.url + HANDSHAKE)).statusCode, 200);
+					assert.equal((await ask(proxy.url + HANDSHAKE)).status, 200);
 				await first.turn(id, 'hello');
 				await instance.start();
 				await until(
 					async () =>
-						(await ask(`http://127.0.0.1:${instance.probes}/readyz`)).statusCode === 200,
+						(await ask(`http://127.0.0.1:${instance.probes}/readyz`)).status === 200,
 					'it is ready',
 				);
 			}
