@@ -302,6 +302,7 @@ int tls_load(struct tls *t, const char *cert, const char *key, bool *changed, st
 	*changed = false;
 	if (replace(&t->cert_path, cert) || replace(&t->key_path, key))
 		return PARLANCE_ENOMEM;
+	CHECK(t->cert_path && t->key_path);
 	/* Before they are read: what is written meanwhile is found the next time. */
 	t->cert_stamp = stamp_of(t->cert_path);
 	t->key_stamp = stamp_of(t->key_path);
