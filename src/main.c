@@ -24,6 +24,10 @@
 
 struct daemon {
 	struct setup setup;
+	/* Where the configuration comes from. */
+	const char *path;
+	const char *const *overrides;
+	size_t n_overrides;
 	struct loop *loop;
 	struct sio *sio;
 	struct core *core;
@@ -31,6 +35,7 @@ struct daemon {
 	struct net *net;
 	struct signal_watch *term;
 	struct signal_watch *interrupt;
+	struct signal_watch *hangup;
 	struct sys_notify *notify;
 	struct strbuf err;
 	bool stopping;
@@ -113,6 +118,46 @@ static void on_signal(int signum, void *arg)
 	sys_notify_stopping(d->notify);
 	net_drain(d->net);
 	core_drain(d->core, on_let_go, d);
+}
+
+/* Reload */
+
+/* One line a problem. */
+static void log_problems(const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+
+		log_err("main", NULL, "the configuration stays as it was (%.*s)", (int)len, text);
+		text += len + (text[len] != '\0');
+	}
+}
+
+static void on_hangup(int signum, void *arg)
+{
+	struct daemon *d = arg;
+	struct strbuf restart;
+	struct strbuf errors;
+	int rc;
+
+	(void)signum;
+	if (d->stopping)
+		return;
+	strbuf_init(&restart, ERRORS_MAX);
+	strbuf_init(&errors, ERRORS_MAX);
+	sys_notify_reloading(d->notify);
+	rc = setup_reload(&d->setup, d->net, d->path, d->overrides, d->n_overrides, &restart,
+			  &errors);
+	if (rc)
+		log_problems(errors.len ? strbuf_cstr(&errors) : parlance_err_text(rc));
+	else if (restart.len)
+		log_warn("main", NULL, "configuration reloaded, but these need a restart: %s",
+			 strbuf_cstr(&restart));
+	else
+		log_notice("main", NULL, "configuration reloaded");
+	sys_notify_ready(d->notify, NULL);
+	strbuf_fini(&restart);
+	strbuf_fini(&errors);
 }
 
 /* The start-up table: each step is undone in reverse order, also when a later one fails. */
@@ -206,13 +251,17 @@ static int start_signals(struct daemon *d)
 {
 	int rc = signal_watch_new(&d->term, d->loop, SIGTERM, on_signal, d);
 
-	return rc ? rc : signal_watch_new(&d->interrupt, d->loop, SIGINT, on_signal, d);
+	if (!rc)
+		rc = signal_watch_new(&d->interrupt, d->loop, SIGINT, on_signal, d);
+	return rc ? rc : signal_watch_new(&d->hangup, d->loop, SIGHUP, on_hangup, d);
 }
 
 static void stop_signals(struct daemon *d)
 {
 	signal_watch_free(&d->term);
 	signal_watch_free(&d->interrupt);
+	signal_watch_free(&d->hangup);
+	(void)signal(SIGHUP, SIG_IGN);
 }
 
 static int start_notify(struct daemon *d)
@@ -310,11 +359,13 @@ static int sample(const char *path, const char *const *overrides, size_t n_overr
 
 static int serve(enum mode mode, const char *path, const char *const *overrides, size_t n_overrides)
 {
-	struct daemon d = { 0 };
+	struct daemon d = { .path = path, .overrides = overrides, .n_overrides = n_overrides };
 	int rc;
 
 	strbuf_init(&d.err, ERRORS_MAX);
 	rc = setup_load_plugins(&d.setup, path, overrides, n_overrides, &d.err);
+	if (!rc && mode == MODE_CHECK)
+		rc = setup_check_listeners(&d.setup, &d.err);
 	if (rc) {
 		(void)fprintf(stderr, "%s%s", strbuf_cstr(&d.err),
 			      d.err.len ? "" : "parlanced: out of memory\n");
@@ -326,6 +377,8 @@ static int serve(enum mode mode, const char *path, const char *const *overrides,
 		print(&text);
 		strbuf_fini(&text);
 	} else if (mode == MODE_RUN) {
+		/* One that comes before there is anybody to reload is no reason to die. */
+		(void)signal(SIGHUP, SIG_IGN);
 		setup_log(&d.setup);
 		rc = run(&d);
 	}

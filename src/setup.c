@@ -3,10 +3,9 @@
 /* From options to running layers. */
 #include <sys/resource.h>
 
-#include "setup.h"
+#include "setup_private.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "conf/options.h"
 #include "wire/origin.h"
 
 /*
@@ -52,6 +51,27 @@ static int read_origins(struct setup *s, const struct conf_list *list, struct st
 	}
 	s->net.cors_origins = list->items;
 	s->net.n_cors_origins = list->n;
+	return rc;
+}
+
+/* Only to where the administrator says, and only by HTTPS. */
+static int check_redirects(const struct setup *s, struct strbuf *errors)
+{
+	const struct options_listener *o;
+	const char *name;
+	int rc = 0;
+
+	for (size_t i = 0; (o = conf_get_nth(s->conf, "listener", i, &name)); i++) {
+		if (!o->redirect[0] || (strncmp(o->redirect, "https://", 8) == 0 &&
+					!strchr(o->redirect, '*') &&
+					origin_entry_check(slice_str(o->redirect)) == 0))
+			continue;
+		strbuf_printf(errors,
+			      "[listener %s] redirect: \"%s\" is no place to send clients (write "
+			      "https://host or https://host:port, in lower case, without a path)\n",
+			      name, o->redirect);
+		rc = PARLANCE_EINVAL;
+	}
 	return rc;
 }
 
@@ -108,7 +128,7 @@ static void fill_http_client(struct http_client_config *c, const struct options_
 	c->total_timeout_ms = (uint32_t)o->total_timeout_ms;
 }
 
-static int fill(struct setup *s, struct strbuf *errors)
+int setup_fill(struct setup *s, struct strbuf *errors)
 {
 	const struct options_engine *e = conf_get(s->conf, "engine", NULL);
 	const struct options_socket *k = conf_get(s->conf, "socket", NULL);
@@ -120,6 +140,7 @@ static int fill(struct setup *s, struct strbuf *errors)
 	int rc = options_check(s->conf, errors);
 	int rc_networks;
 	int rc_origins;
+	int rc_redirects;
 
 	n->path = e->path;
 	n->ping_interval_ms = (uint32_t)e->ping_interval_ms;
@@ -163,9 +184,10 @@ static int fill(struct setup *s, struct strbuf *errors)
 
 	rc_networks = read_networks(s, &l->trusted_proxies, errors);
 	rc_origins = read_origins(s, &c->origins, errors);
+	rc_redirects = check_redirects(s, errors);
 	if (!rc)
 		rc = rc_networks ? rc_networks : rc_origins;
-	return rc;
+	return rc ? rc : rc_redirects;
 }
 
 int setup_load(struct setup *s, const char *path, const char *const *overrides, size_t n_overrides,
@@ -178,7 +200,7 @@ int setup_load(struct setup *s, const char *path, const char *const *overrides, 
 	memset(s, 0, sizeof(*s));
 	sections = options_sections(&n_sections);
 	rc = conf_load(&s->conf, sections, n_sections, path, overrides, n_overrides, errors);
-	return rc ? rc : fill(s, errors);
+	return rc ? rc : setup_fill(s, errors);
 }
 
 /* Opens what [plugins] names. Of the rest of the configuration nothing is said: it is read again. */
@@ -241,41 +263,42 @@ static const struct conf_section **join_sections(const struct plugins *plugins, 
 
 /* Plugins and the tables of all options, ours and theirs. */
 static int open_all(struct setup *s, const char *path, const char *const *overrides,
-		    size_t n_overrides, size_t *n, struct strbuf *errors)
+		    size_t n_overrides, struct strbuf *errors)
 {
 	size_t n_ours;
 	int rc = open_plugins(&s->plugins, path, overrides, n_overrides, errors);
 
-	s->sections = join_sections(s->plugins, n);
+	s->sections = join_sections(s->plugins, &s->n_sections);
 	if (!s->sections)
 		return PARLANCE_ENOMEM;
 	if (rc)
 		return rc;
 	(void)options_sections(&n_ours);
-	return check_names(s->sections, n_ours, s->sections + n_ours, *n - n_ours, errors);
+	return check_names(s->sections, n_ours, s->sections + n_ours, s->n_sections - n_ours,
+			   errors);
 }
 
 int setup_load_plugins(struct setup *s, const char *path, const char *const *overrides,
 		       size_t n_overrides, struct strbuf *errors)
 {
 	struct strbuf first;
-	size_t n;
 	int rc;
 	int rc_rest;
 
 	memset(s, 0, sizeof(*s));
 	strbuf_init(&first, errors->max);
-	rc = open_all(s, path, overrides, n_overrides, &n, &first);
+	rc = open_all(s, path, overrides, n_overrides, &first);
 	if (!rc) {
-		rc = conf_load(&s->conf, s->sections, n, path, overrides, n_overrides, errors);
-		rc = rc ? rc : fill(s, errors);
+		rc = conf_load(&s->conf, s->sections, s->n_sections, path, overrides, n_overrides,
+			       errors);
+		rc = rc ? rc : setup_fill(s, errors);
 	} else if (rc != PARLANCE_ENOMEM) {
 		/* What else is wrong is said as well, as far as it can be told without all plugins.
 		 * A problem of [plugins] itself is found again. */
-		rc_rest = conf_load_some(&s->conf, s->sections, n, path, overrides, n_overrides,
-					 errors);
+		rc_rest = conf_load_some(&s->conf, s->sections, s->n_sections, path, overrides,
+					 n_overrides, errors);
 		if (!rc_rest)
-			rc_rest = fill(s, errors);
+			rc_rest = setup_fill(s, errors);
 		if (!rc_rest || s->plugins)
 			strbuf_append(errors, first.data, first.len);
 	}
@@ -287,13 +310,12 @@ int setup_sample(const char *path, const char *const *overrides, size_t n_overri
 		 struct strbuf *out, struct strbuf *errors)
 {
 	struct setup s;
-	size_t n;
 	int rc;
 
 	memset(&s, 0, sizeof(s));
-	rc = open_all(&s, path, overrides, n_overrides, &n, errors);
+	rc = open_all(&s, path, overrides, n_overrides, errors);
 	if (!rc)
-		conf_sample(s.sections, n, out);
+		conf_sample(s.sections, s.n_sections, out);
 	setup_fini(&s);
 	return rc;
 }
@@ -337,10 +359,10 @@ void setup_files(const struct setup *s)
 			 "-Hn)");
 }
 
-static int listen_on(struct net *net, const char *name, const struct options_listener *o,
-		     struct strbuf *err)
+void setup_listener(const char *name, const struct options_listener *o,
+		    struct net_listener_config *out)
 {
-	struct net_listener_config config = {
+	*out = (struct net_listener_config){
 		.name = name,
 		.address = o->address,
 		.unix_mode = (uint32_t)strtoul(o->unix_mode, NULL, 8),
@@ -348,22 +370,47 @@ static int listen_on(struct net *net, const char *name, const struct options_lis
 		.proxy_protocol = o->proxy_protocol,
 		.tls_cert = o->tls_cert,
 		.tls_key = o->tls_key,
+		.tls_reload_s = (uint32_t)o->tls_reload_s,
 		.tls_min_version = o->tls_min_version == 13 ? NET_TLS_1_3 : NET_TLS_1_2,
 		.issuer = o->issuer,
 		.audience = o->audience,
+		.tls_ciphers = o->tls_ciphers,
+		.tls_ciphersuites = o->tls_ciphersuites,
+		.hsts_max_age_s = (uint32_t)o->hsts_max_age_s,
+		.redirect = o->redirect,
 		.admin = o->admin,
 	};
-
-	return net_listen(net, &config, err);
 }
 
 int setup_listen(const struct setup *s, struct net *net, struct strbuf *err)
 {
 	const struct options_listener *o;
+	struct net_listener_config config;
 	const char *name;
 	int rc = 0;
 
-	for (size_t i = 0; !rc && (o = conf_get_nth(s->conf, "listener", i, &name)); i++)
-		rc = listen_on(net, name, o, err);
+	for (size_t i = 0; !rc && (o = conf_get_nth(s->conf, "listener", i, &name)); i++) {
+		setup_listener(name, o, &config);
+		rc = net_listen(net, &config, err);
+	}
 	return rc;
+}
+
+int setup_check_listeners(const struct setup *s, struct strbuf *errors)
+{
+	const struct options_listener *o;
+	struct net_listener_config config;
+	const char *name;
+	int first = 0;
+
+	for (size_t i = 0; (o = conf_get_nth(s->conf, "listener", i, &name)); i++) {
+		int rc;
+
+		setup_listener(name, o, &config);
+		rc = net_listener_check(&config, errors);
+		if (rc)
+			strbuf_append_char(errors, '\n');
+		first = first ? first : rc;
+	}
+	return first;
 }

@@ -27,6 +27,7 @@ struct setup {
 	struct http_client_config http_client;
 	struct plugins *plugins; /* opened; NULL after setup_load */
 	const struct conf_section **sections; /* of the daemon and of the plugins */
+	size_t n_sections;
 };
 
 /** Loads the configuration (conf_load) and checks all of it; no plugin is opened, and sections of
@@ -58,6 +59,18 @@ void setup_files(const struct setup *setup);
 
 /** Opens all listeners. 0, or a PARLANCE_E* with a sentence in err. */
 MUST_USE int setup_listen(const struct setup *setup, struct net *net, struct strbuf *err);
+
+/** Whether certificates, keys and ciphers of all listeners could be used. 0, or a PARLANCE_E* with one
+ * problem a line in errors. */
+MUST_USE int setup_check_listeners(const struct setup *setup, struct strbuf *errors);
+
+/** Reads the configuration anew, as setup_load_plugins did for this setup, and puts into force what may
+ * change while the daemon runs: in the plugins, in the network, in the log. The layers' configs change
+ * in their place. What has changed and needs a restart is named in `restart`. From the loop. 0, or a
+ * PARLANCE_E* with one problem a line in errors: then all is as it was. */
+MUST_USE int setup_reload(struct setup *setup, struct net *net, const char *path,
+			  const char *const *overrides, size_t n_overrides,
+			  struct strbuf *restart, struct strbuf *errors);
 
 #ifdef __cplusplus
 }

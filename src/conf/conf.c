@@ -36,8 +36,8 @@ void conf_problem(struct conf_builder *b, const struct conf_where *where, const 
 	strbuf_append_char(b->errors, '\n');
 }
 
-static struct conf_instance *find_instance(const struct conf *c, const struct conf_section *section,
-					   struct slice name)
+struct conf_instance *conf_find_instance(const struct conf *c, const struct conf_section *section,
+					 struct slice name)
 {
 	struct conf_instance *inst;
 
@@ -62,8 +62,8 @@ static void set_defaults(struct conf_builder *b, struct conf_instance *inst)
 	}
 }
 
-static struct conf_instance *add_instance(struct conf_builder *b,
-					  const struct conf_section *section, struct slice name)
+struct conf_instance *conf_add_instance(struct conf_builder *b, const struct conf_section *section,
+					struct slice name)
 {
 	struct conf *c = b->conf;
 	struct conf_instance *inst = arena_calloc(&c->arena, 1, sizeof(*inst));
@@ -155,12 +155,13 @@ struct conf_instance *conf_open_instance(struct conf_builder *b, const struct co
 			     section->name);
 		return NULL;
 	}
-	inst = find_instance(b->conf, section, name);
+	inst = conf_find_instance(b->conf, section, name);
 	if (!inst && section->instances) {
+		b->muted |= b->some;
 		report_no_instance(b, where, section, name);
 		return NULL;
 	}
-	return inst ? inst : add_instance(b, section, name);
+	return inst ? inst : conf_add_instance(b, section, name);
 }
 
 static int builder_init(struct conf_builder *b, const struct conf_section *const *sections,
@@ -179,9 +180,9 @@ static int builder_init(struct conf_builder *b, const struct conf_section *const
 	*b = (struct conf_builder){ .conf = c, .errors = errors };
 	for (i = 0; i < n_sections; i++) {
 		if (!sections[i]->named)
-			(void)add_instance(b, sections[i], slice_of(NULL, 0));
+			(void)conf_add_instance(b, sections[i], slice_of(NULL, 0));
 		for (k = 0; sections[i]->instances && sections[i]->instances[k]; k++)
-			(void)add_instance(b, sections[i], slice_str(sections[i]->instances[k]));
+			(void)conf_add_instance(b, sections[i], slice_str(sections[i]->instances[k]));
 	}
 	return 0;
 }
@@ -196,7 +197,7 @@ static void add_implicit(struct conf_builder *b)
 		const struct conf_section *section = c->sections[i];
 
 		if (section->implicit && !conf_get_nth(c, section->name, 0, NULL))
-			(void)add_instance(b, section, slice_str(section->implicit));
+			(void)conf_add_instance(b, section, slice_str(section->implicit));
 	}
 }
 
@@ -395,7 +396,7 @@ const void *conf_get(const struct conf *c, const char *section, const char *inst
 	const struct conf_instance *inst;
 
 	CHECK(table && table->named == (instance != NULL));
-	inst = find_instance(c, table, slice_str(instance));
+	inst = conf_find_instance(c, table, slice_str(instance));
 	return inst ? inst->values : NULL;
 }
 

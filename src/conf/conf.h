@@ -53,6 +53,7 @@ struct conf_list {
 enum conf_flags {
 	CONF_RELOADABLE = 1, /* a changed value takes effect on reload, without a restart */
 	CONF_SECRET = 2,     /* never shown: the dump prints "(set)" or "(not set)" */
+	CONF_SWITCH = 4,     /* with CONF_RELOADABLE: another value does, but not setting or clearing it */
 };
 
 struct conf_option {
@@ -83,6 +84,7 @@ struct conf_section {
 	const char *doc; /* one sentence */
 };
 
+struct arena;
 struct conf;
 
 /**
@@ -126,6 +128,20 @@ const void *conf_get(const struct conf *c, const char *section, const char *inst
  * NULL); NULL at the end. */
 const void *conf_get_nth(const struct conf *c, const char *section, size_t i,
 			 const char **instance);
+
+/** A copy of such a struct, with all that it points to, in the arena. NULL: out of memory. */
+MUST_USE void *conf_copy(const struct conf *c, const char *section, const char *instance,
+			 struct arena *arena);
+
+/**
+ * For a reload: makes `next` equal to `current`, which was loaded with the same tables, but for the
+ * options that may change while the program runs: those that are CONF_RELOADABLE, of the first
+ * n_live tables. What else differs in those tables is named in `names`, as "section.option" or
+ * "section.instance.option" with ", " between; of a section that is only in one of the two,
+ * "section.instance". 0 or PARLANCE_ENOMEM; then `next` is of no use.
+ */
+MUST_USE int conf_keep(struct conf *next, const struct conf *current, size_t n_live,
+		       struct strbuf *names);
 
 /** Writes every option with its current value, in the syntax of the file. A secret's value is not
  * shown. */

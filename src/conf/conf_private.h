@@ -70,6 +70,14 @@ const char *conf_text_problem(struct slice text);
 const struct conf_section *conf_find_section(struct conf_builder *b, const struct conf_where *where,
 					     struct slice kind);
 
+/** The instance of that name (empty: of a section that is not named), or NULL. */
+struct conf_instance *conf_find_instance(const struct conf *c, const struct conf_section *section,
+					 struct slice name);
+
+/** Appends an instance with the defaults. NULL: out of memory, which the builder remembers. */
+struct conf_instance *conf_add_instance(struct conf_builder *b, const struct conf_section *section,
+					struct slice name);
+
 /** Finds or makes (with defaults) a section's instance; reports a name that is missing, superfluous,
  * malformed or none of those there are. An empty name stands for the implicit one. NULL after a
  * problem. */
@@ -87,6 +95,11 @@ void conf_set_value(struct conf_builder *b, const struct conf_where *where,
 /** Appends the option's value as it would stand in a file. */
 void conf_format_value(const struct conf_instance *inst, const struct conf_option *opt,
 		       struct strbuf *out);
+
+/** Copies the option's value to another struct of the section, and what it points to into the arena.
+ * False: out of memory. */
+MUST_USE bool conf_copy_value(const struct conf_instance *inst, const struct conf_option *opt,
+			      void *values, struct arena *arena);
 
 /** True for a string or list that has something in it, and for every value of the other types. */
 bool conf_has_value(const struct conf_instance *inst, const struct conf_option *opt);

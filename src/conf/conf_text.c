@@ -336,6 +336,7 @@ void conf_read_override(struct conf_builder *b, const char *text, size_t n)
 	if (last > first)
 		name = slice_of(first + 1, (size_t)(last - first) - 1);
 	inst = conf_open_instance(b, &where, section, name);
+	b->muted = false;
 	if (!inst)
 		return;
 	opt = conf_find_option(b, &where, inst,

@@ -283,6 +283,47 @@ void conf_format_value(const struct conf_instance *inst, const struct conf_optio
 	}
 }
 
+static bool copy_list(const struct conf_list *from, struct conf_list *to, struct arena *arena)
+{
+	const char **items = arena_calloc(arena, from->n, sizeof(*items));
+
+	for (size_t i = 0; items && i < from->n; i++) {
+		items[i] = arena_strndup(arena, from->items[i], strlen(from->items[i]));
+		if (!items[i])
+			return false;
+	}
+	*to = (struct conf_list){ from->n, items };
+	return items != NULL;
+}
+
+bool conf_copy_value(const struct conf_instance *inst, const struct conf_option *opt, void *values,
+		     struct arena *arena)
+{
+	const void *from = place_of(inst, opt);
+	void *to = (char *)values + opt->offset;
+	const char *text;
+
+	switch (opt->type) {
+	case CONF_BOOL:
+		*(bool *)to = *(const bool *)from;
+		break;
+	case CONF_INT:
+		*(int64_t *)to = *(const int64_t *)from;
+		break;
+	case CONF_ENUM:
+		*(int *)to = *(const int *)from;
+		break;
+	case CONF_STRING:
+		text = *(const char *const *)from;
+		text = arena_strndup(arena, text, strlen(text));
+		*(const char **)to = text;
+		return text != NULL;
+	case CONF_LIST:
+		return copy_list(from, to, arena);
+	}
+	return true;
+}
+
 bool conf_has_value(const struct conf_instance *inst, const struct conf_option *opt)
 {
 	const void *place = place_of(inst, opt);

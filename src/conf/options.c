@@ -33,7 +33,7 @@ static const struct conf_option log_options[] = {
 	{ ROW(log, level), .type = CONF_ENUM, .choices = log_levels, .def = "info",
 	  .flags = CONF_RELOADABLE, .doc = "The least important messages that are logged." },
 	{ ROW(log, format), .type = CONF_ENUM, .choices = log_formats, .def = "auto",
-	  .doc = "How lines look: with journald's priority prefixes, as key=value with a time "
+	  .flags = CONF_RELOADABLE, .doc = "How lines look: with journald's priority prefixes, as key=value with a time "
 		 "stamp, or as JSON; auto is journal under systemd, else kv." },
 };
 
@@ -51,9 +51,18 @@ static const struct conf_option listener_options[] = {
 	  .doc = "Every connection begins with a PROXY protocol header (version 1 or 2) that names "
 		 "the client; needs limits.trusted_proxies, and refuses peers that are not in it." },
 	{ ROW(listener, tls_cert), .type = CONF_STRING, .def = "", .max = 4095,
-	  .doc = "Certificate chain in PEM; with it the listener speaks TLS only." },
+	  .flags = CONF_RELOADABLE | CONF_SWITCH,
+	  .doc = "Certificate in PEM, behind it those that lead to the authority's; with it the "
+		 "listener speaks TLS only. A reload reads it anew, but does not begin or end "
+		 "TLS." },
 	{ ROW(listener, tls_key), .type = CONF_STRING, .def = "", .max = 4095,
-	  .doc = "Private key of the certificate, in PEM." },
+	  .flags = CONF_RELOADABLE | CONF_SWITCH,
+	  .doc = "Private key of the certificate, in PEM without a passphrase; refused when "
+		 "everybody can read the file." },
+	{ ROW(listener, tls_reload_s), .type = CONF_INT, .def = "3600", .min = 0, .max = 604800,
+	  .unit = "s", .flags = CONF_RELOADABLE,
+	  .doc = "How often the daemon looks whether tls_cert or tls_key has changed, and takes "
+		 "the new one; 0 leaves that to SIGHUP." },
 	{ ROW(listener, tls_min_version), .type = CONF_ENUM, .choices = tls_versions, .def = "1.2",
 	  .doc = "The oldest version of TLS that is accepted." },
 	{ ROW(listener, issuer), .type = CONF_STRING, .def = "", .max = 255,
@@ -63,6 +72,20 @@ static const struct conf_option listener_options[] = {
 	  .doc = "Clients that come in here need a token for this audience, likewise. A session "
 		 "cannot be used through a listener with another issuer or audience than the one "
 		 "that it began at, of this instance or another." },
+	{ ROW(listener, tls_ciphers), .type = CONF_STRING, .def = "", .max = 4095,
+	  .doc = "Ciphers for TLS 1.2, as OpenSSL's ciphers(1) writes them; empty: what OpenSSL "
+		 "has by default." },
+	{ ROW(listener, tls_ciphersuites), .type = CONF_STRING, .def = "", .max = 4095,
+	  .doc = "Cipher suites for TLS 1.3, with colons between; empty: what OpenSSL has by "
+		 "default." },
+	{ ROW(listener, hsts_max_age_s), .type = CONF_INT, .def = "0", .min = 0, .max = 63072000,
+	  .unit = "s", .flags = CONF_RELOADABLE,
+	  .doc = "Tells browsers with every answer to come by HTTPS alone for so long "
+		 "(Strict-Transport-Security); 0: no. For listeners with TLS." },
+	{ ROW(listener, redirect), .type = CONF_STRING, .def = "", .max = 255,
+	  .flags = CONF_RELOADABLE,
+	  .doc = "Sends every request to the same path at this place, with 308, and does nothing "
+		 "else: https://host or https://host:port. For listeners without TLS." },
 	{ ROW(listener, admin), .type = CONF_BOOL, .def = "no",
 	  .doc = "Answers only /healthz (200 while the process works), /readyz (200 when it can "
 		 "serve clients, else 503 with the reason) and /metrics (for Prometheus), on up to "
@@ -118,15 +141,19 @@ static const struct conf_option socket_options[] = {
 
 static const struct conf_option cors_options[] = {
 	{ ROW(cors, origins), .type = CONF_LIST, .def = "", .env = "CORS_ORIGIN",
+	  .flags = CONF_RELOADABLE,
 	  .doc = "Origins of web pages that may connect, like https://chat.example or "
 		 "https://*.example; * allows all; pages served by the same host and port always "
 		 "may." },
 	{ ROW(cors, credentials), .type = CONF_BOOL, .def = "yes",
+	  .flags = CONF_RELOADABLE,
 	  .doc = "Lets pages of the listed origins send cookies and authorisation headers; never "
 		 "when the list has *." },
 	{ ROW(cors, max_age_s), .type = CONF_INT, .def = "600", .min = 0, .max = 86400, .unit = "s",
+	  .flags = CONF_RELOADABLE,
 	  .doc = "How long browsers may remember the answer to a preflight request." },
 	{ ROW(cors, allow_no_origin), .type = CONF_BOOL, .def = "yes",
+	  .flags = CONF_RELOADABLE,
 	  .doc = "Serves clients that send no Origin header: programs other than browsers." },
 };
 
@@ -136,22 +163,28 @@ static const struct conf_option limits_options[] = {
 		 "files, and 256 more. Beyond it handshakes are answered with 503." },
 	{ ROW(limits, max_connections_per_address), .type = CONF_INT, .def = "0", .min = 0,
 	  .max = 1000000,
+	  .flags = CONF_RELOADABLE,
 	  .doc = "Connections at a time, and sessions at a time, from one client address (IPv6: one "
 		 "/64 network); 0 is no limit." },
 	{ ROW(limits, handshakes_per_second_per_address), .type = CONF_INT, .def = "0", .min = 0,
 	  .max = 1000000,
+	  .flags = CONF_RELOADABLE,
 	  .doc = "New sessions per second from one client address; beyond it handshakes are "
 		 "answered with 429; 0 is no limit." },
 	{ ROW(limits, handshake_burst_per_address), .type = CONF_INT, .def = "20", .min = 1,
 	  .max = 1000000,
+	  .flags = CONF_RELOADABLE,
 	  .doc = "New sessions from one client address at once, before the rate counts; at least "
 		 "the rate." },
 	{ ROW(limits, header_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
-	  .max = 600000, .unit = "ms", .doc = "Time for TLS handshake and request head together." },
+	  .max = 600000, .unit = "ms", .flags = CONF_RELOADABLE,
+	  .doc = "Time for TLS handshake and request head together." },
 	{ ROW(limits, body_timeout_ms), .type = CONF_INT, .def = "30000", .min = 10, .max = 600000,
-	  .unit = "ms", .doc = "Time for the body of a request." },
+	  .unit = "ms", .flags = CONF_RELOADABLE,
+	  .doc = "Time for the body of a request." },
 	{ ROW(limits, idle_timeout_ms), .type = CONF_INT, .def = "65000", .min = 10, .max = 3600000,
-	  .unit = "ms", .doc = "Time between two requests on one connection." },
+	  .unit = "ms", .flags = CONF_RELOADABLE,
+	  .doc = "Time between two requests on one connection." },
 	{ ROW(limits, max_header_bytes), .type = CONF_INT, .def = "8192", .min = 1024, .max = 65535,
 	  .unit = "bytes", .doc = "Size of a request head." },
 	{ ROW(limits, queue_high_bytes), .type = CONF_INT, .def = "524288", .min = 1024,
@@ -169,6 +202,7 @@ static const struct conf_option limits_options[] = {
 	  .max = 1024 * (int64_t)MIB, .unit = "bytes",
 	  .doc = "A client for whom more than this waits is disconnected at once." },
 	{ ROW(limits, trusted_proxies), .type = CONF_LIST, .def = "",
+	  .flags = CONF_RELOADABLE,
 	  .doc = "Addresses or networks (10.0.0.0/8, ::1, unix) whose X-Forwarded-For, "
 		 "X-Forwarded-Proto and PROXY headers are believed; limits per address do not "
 		 "count them." },
@@ -435,6 +469,20 @@ int options_check(const struct conf *conf, struct strbuf *errors)
 		}
 		if (!listener->tls_cert[0] != !listener->tls_key[0]) {
 			strbuf_printf(errors, "[listener %s] tls_cert and tls_key go together\n",
+				      name);
+			rc = PARLANCE_EINVAL;
+		}
+		if (listener->hsts_max_age_s && !listener->tls_cert[0]) {
+			strbuf_printf(errors,
+				      "[listener %s] hsts_max_age_s needs tls_cert and tls_key; "
+				      "where a proxy has TLS, it is the proxy's to say\n",
+				      name);
+			rc = PARLANCE_EINVAL;
+		}
+		if (listener->redirect[0] && (listener->tls_cert[0] || listener->admin)) {
+			strbuf_printf(errors,
+				      "[listener %s] redirect is for a listener without TLS and "
+				      "admin\n",
 				      name);
 			rc = PARLANCE_EINVAL;
 		}

@@ -26,9 +26,14 @@ struct options_listener {
 	bool proxy_protocol;
 	const char *tls_cert;
 	const char *tls_key;
+	int64_t tls_reload_s;
 	int tls_min_version; /* 12, 13 */
 	const char *issuer;
 	const char *audience;
+	const char *tls_ciphers;
+	const char *tls_ciphersuites;
+	int64_t hsts_max_age_s;
+	const char *redirect; /* an origin */
 	bool admin;
 };
 

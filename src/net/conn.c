@@ -433,10 +433,16 @@ void conn_end_of_turn(struct conn *c)
 int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
 		  size_t len)
 {
+	struct net *net;
 	struct conn *c;
 
-	(void)user;
 	switch (reason) {
+	case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: /* a vhost's SSL_CTX is made */
+		net = lws_context_user(lws_get_context(wsi));
+		if (!net->applying || tls_apply(net->applying, user))
+			return -1;
+		net->applying = NULL;
+		return 0;
 	case LWS_CALLBACK_WSI_CREATE:
 		c = ((struct net *)lws_context_user(lws_get_context(wsi)))->adopting;
 		if (c) {

@@ -24,6 +24,7 @@ static const char *status_text(unsigned int status)
 		{ 200, "OK" },
 		{ 204, "No Content" },
 		{ 304, "Not Modified" },
+		{ 308, "Permanent Redirect" },
 		{ 400, "Bad Request" },
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
@@ -90,6 +91,11 @@ void http_answer(struct conn *c, const struct http_answer *a)
 			strbuf_printf(out, "Content-Type: %s\r\n", a->type);
 		append_cors(out, c);
 	}
+	/* RFC 6797 section 7.2: never over plain HTTP. Behind a session's handshake, which has it, an
+	 * answer that another instance gives goes without. */
+	if (c->listener->tls && c->listener->hsts_max_age_s)
+		strbuf_printf(out, "Strict-Transport-Security: max-age=%u\r\n",
+			      c->listener->hsts_max_age_s);
 	if (a->headers)
 		strbuf_append_str(out, a->headers);
 	strbuf_append_str(out, "\r\n");
@@ -512,6 +518,10 @@ void http_request(struct conn *c, const struct http_request *r)
 	peer_read_claim(c->net, r, &via);
 	if (!count(c, &via))
 		return;
+	if (c->listener->redirect) {
+		redirect_request(c, r);
+		return;
+	}
 	if (!path_ok(c->net, r->path)) {
 		web_request(c, r);
 		return;

@@ -14,14 +14,20 @@ static struct slice address_key(const void *item)
 	return slice_of((const char *)a->ip.b, sizeof(a->ip.b));
 }
 
-int limits_init(struct limits *l, uint32_t max_connections, uint32_t max_per_address,
-		uint32_t handshakes_per_second, uint32_t handshake_burst)
+void limits_set_per_address(struct limits *l, uint32_t max_per_address,
+			    uint32_t handshakes_per_second, uint32_t handshake_burst)
 {
-	l->max_connections = max_connections;
 	l->max_per_address = max_per_address;
 	l->handshakes_per_second = handshakes_per_second;
 	l->handshake_burst = handshake_burst > handshakes_per_second ? handshake_burst
 								     : handshakes_per_second;
+}
+
+int limits_init(struct limits *l, uint32_t max_connections, uint32_t max_per_address,
+		uint32_t handshakes_per_second, uint32_t handshake_burst)
+{
+	l->max_connections = max_connections;
+	limits_set_per_address(l, max_per_address, handshakes_per_second, handshake_burst);
 	l->addresses = map_new(address_key);
 	return l->addresses ? 0 : PARLANCE_ENOMEM;
 }
@@ -95,7 +101,8 @@ static void refill(const struct limits *l, struct address *a, uint64_t now_ms)
 static void forget_if_idle(struct limits *l, struct address *a, uint64_t now_ms)
 {
 	refill(l, a, now_ms);
-	if (a->connections || a->sessions || a->tokens < l->handshake_burst)
+	if (a->connections || a->sessions ||
+	    (l->handshakes_per_second && a->tokens < l->handshake_burst))
 		return;
 	CHECK(map_del(l->addresses, a->ip.b, sizeof(a->ip.b)) == a);
 	free(a);

@@ -46,6 +46,10 @@ MUST_USE int limits_init(struct limits *l, uint32_t max_connections, uint32_t ma
 			 uint32_t handshakes_per_second, uint32_t handshake_burst);
 void limits_fini(struct limits *l);
 
+/** Other limits per address from now on. */
+void limits_set_per_address(struct limits *l, uint32_t max_per_address,
+			    uint32_t handshakes_per_second, uint32_t handshake_burst);
+
 /** May another connection come in, with n of them there? */
 enum limit_verdict limits_total(const struct limits *l, uint32_t n);
 

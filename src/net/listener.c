@@ -263,16 +263,19 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 	}
 	l->net = net;
 	l->fd = -1;
-	l->tls = config->tls_cert[0] != '\0';
 	l->proxy_protocol = config->proxy_protocol;
 	l->admin = config->admin;
 	l->name = strdup(config->name);
 	rc = l->name ? demands_new(&l->demands, text_of(config->issuer), text_of(config->audience))
 		     : PARLANCE_ENOMEM;
-	if (rc) {
+	if (!rc && config->tls_cert[0])
+		rc = listener_tls(&l->tls, config, err);
+	if (!rc)
+		rc = listener_take(l, config);
+	if (rc == PARLANCE_ENOMEM && !err->len)
 		strbuf_append_str(err, "out of memory");
+	if (rc)
 		goto fail;
-	}
 	if (strncmp(config->address, "unix:", 5) == 0)
 		rc = bind_unix(l, config->address + 5, config->unix_mode, err);
 	else if (strncmp(config->address, "systemd:", 8) == 0)
@@ -288,7 +291,7 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 		goto fail;
 	}
 	l->port = port_of(l->fd);
-	rc = vhost_for(net, config, &l->vhost, err);
+	rc = vhost_for(net, l->tls, &l->vhost, err);
 	if (rc)
 		goto fail;
 	rc = io_open(&l->io, net->loop, l->fd, IO_READ, on_readable, l);
@@ -301,6 +304,8 @@ int net_listen(struct net *net, const struct net_listener_config *config, struct
 		   LOG_FIELDS(LOG_STR("listener", l->name), LOG_STR("address", config->address),
 			      LOG_INT("port", l->port)),
 		   "listening%s", l->tls ? " with TLS" : "");
+	if (l->tls)
+		tls_log(l->tls, l->name, "certificate");
 	return 0;
 
 fail:
@@ -312,6 +317,7 @@ fail:
 void listener_stop(struct listener *l)
 {
 	timer_stop(&l->resume_timer);
+	timer_stop(&l->tls_timer);
 	io_close(&l->io);
 	if (l->fd >= 0)
 		close(l->fd);
@@ -327,6 +333,8 @@ void listener_free(struct listener **lp)
 	struct listener *l = *lp;
 
 	*lp = NULL;
+	tls_free(&l->tls);
+	free(l->redirect);
 	free(l->name);
 	free(l->demands);
 	free(l);

@@ -104,6 +104,15 @@ fail:
 	return rc;
 }
 
+void net_config_changed(struct net *net)
+{
+	const struct net_config *c = net->config;
+
+	limits_set_per_address(&net->limits, c->max_connections_per_address,
+			       c->handshakes_per_second_per_address,
+			       c->handshake_burst_per_address);
+}
+
 static void on_shutdown_timeout(struct timer *timer)
 {
 	shutdown_finished(CONTAINER_OF(timer, struct net, shutdown_timer));

@@ -67,9 +67,14 @@ struct net_listener_config {
 	bool proxy_protocol; /* each connection begins with a PROXY header, version 1 or 2 */
 	const char *tls_cert; /* chain in PEM; empty: plain */
 	const char *tls_key;
+	uint32_t tls_reload_s; /* how often the files are looked at; 0: never */
 	enum net_tls_version tls_min_version;
 	const char *issuer;   /* what it demands of tokens, */
 	const char *audience; /* and of sessions that are used through it (session.h); empty or NULL: nothing */
+	const char *tls_ciphers;      /* of TLS 1.2, OpenSSL's list; empty or NULL: its default */
+	const char *tls_ciphersuites; /* of TLS 1.3; likewise */
+	uint32_t hsts_max_age_s;      /* Strict-Transport-Security; 0: none */
+	const char *redirect; /* https://host: answers with that and nothing else; empty or NULL: no */
 	bool admin; /* answers /healthz and /readyz, and nothing else */
 };
 
@@ -82,6 +87,19 @@ MUST_USE int net_new(struct net **out, struct loop *loop, const struct net_confi
  * PARLANCE_E* with a sentence in err. */
 MUST_USE int net_listen(struct net *net, const struct net_listener_config *config,
 			struct strbuf *err);
+
+/** Whether net_listen would find the listener's certificate, key and ciphers usable. 0 or a PARLANCE_E*
+ * with a sentence in err. */
+MUST_USE int net_listener_check(const struct net_listener_config *config, struct strbuf *err);
+
+/** Takes over what a listener can change while it listens: redirect, hsts_max_age_s, tls_cert, tls_key,
+ * tls_reload_s. The certificate is read anew in any case; one that cannot be used is logged, and the
+ * one before stays. TLS neither begins nor ends by that. */
+void net_listener_update(struct net *net, const struct net_listener_config *config);
+
+/** The values of net_new's config have changed in their place. What may change: cors_*,
+ * allow_no_origin, trusted_proxies, *_per_address, header_, body_ and idle_timeout_ms. */
+void net_config_changed(struct net *net);
 
 /** The port of the i-th listener (0 for a Unix socket), or -1 when there is none. */
 int net_listener_port(const struct net *net, size_t i);

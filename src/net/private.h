@@ -29,6 +29,7 @@
 #include "net/limits.h"
 #include "net/net.h"
 #include "net/outq.h"
+#include "net/tls.h"
 #include "wire/eio.h"
 #include "wire/forward_auth.h"
 #include "wire/http.h"
@@ -57,6 +58,7 @@ struct net {
 	struct map *by_sid;
 	struct list conns;
 	struct conn *adopting; /* the connection that libwebsockets is taking over right now */
+	struct tls *applying;  /* what the vhost that is being made is to follow */
 	uint32_t n_conns;
 	uint32_t peak_conns; /* since memory was last given back */
 	uint32_t n_admin;    /* of them those of admin listeners, which have a limit of their own */
@@ -284,6 +286,11 @@ void http_answer_error(struct conn *conn, enum eio_error error);
 /** 503, come back later. */
 void http_refuse_overload(struct conn *conn);
 
+/* redirect.c */
+
+/** A request on a listener with a redirect. */
+void redirect_request(struct conn *conn, const struct http_request *request);
+
 /* web.c */
 MUST_USE int web_load(struct net *net, struct strbuf *err);
 /** Answers a request whose path is not the endpoint's. */
@@ -386,7 +393,6 @@ bool session_expired(const struct session *session);
 bool session_is_open(const struct session *session);
 void session_end_of_turn(struct session *session);
 
-/* listener.c */
 struct listener {
 	struct net *net;
 	char *name;
@@ -394,21 +400,36 @@ struct listener {
 	struct lws_vhost *vhost;
 	struct io *io;
 	struct timer resume_timer;
+	struct timer tls_timer; /* looks for a new certificate */
+	struct tls *tls;        /* NULL: plain */
+	char *redirect;         /* where everybody is sent; NULL: nowhere */
 	char *unix_path; /* unlinked at the end, when we made it */
 	int fd;
 	int port;
+	uint32_t tls_reload_s;
+	uint32_t hsts_max_age_s;
 	bool unix_peer;
-	bool tls;
 	bool proxy_protocol;
 	bool admin;
 };
 
+/* listener_update.c */
+
+/** The TLS that the config asks for. 0 or a PARLANCE_E* with a sentence in err. */
+MUST_USE int listener_tls(struct tls **out, const struct net_listener_config *config,
+			  struct strbuf *err);
+/** Takes over what a listener is told when it begins, and may be told again, but for the certificate.
+ * 0 or PARLANCE_ENOMEM. */
+MUST_USE int listener_take(struct listener *listener, const struct net_listener_config *config);
+
+/* listener.c */
 void listener_free(struct listener **listener);
 void listener_stop(struct listener *listener);
 
 /* vhost.c */
 MUST_USE int vhost_context(struct net *net, struct strbuf *err);
-MUST_USE int vhost_for(struct net *net, const struct net_listener_config *config,
-		       struct lws_vhost **out, struct strbuf *err);
+/** The one for listeners with this TLS (NULL: plain). */
+MUST_USE int vhost_for(struct net *net, struct tls *tls, struct lws_vhost **out,
+		       struct strbuf *err);
 
 #endif

@@ -5,8 +5,6 @@
  * listener with TLS. What it logs goes to our log, rate-limited, because strangers can provoke
  * it.
  */
-#include <unistd.h>
-
 #include "net/private.h"
 #include "base/err.h"
 
@@ -81,13 +79,12 @@ static int make(struct net *net, struct lws_context_creation_info *info, struct 
 	return *out ? 0 : PARLANCE_ESYS;
 }
 
-int vhost_for(struct net *net, const struct net_listener_config *config, struct lws_vhost **out,
-	      struct strbuf *err)
+int vhost_for(struct net *net, struct tls *tls, struct lws_vhost **out, struct strbuf *err)
 {
 	struct lws_context_creation_info info;
 
 	common_info(&info);
-	if (!config->tls_cert[0]) {
+	if (!tls) {
 		/* A blank in the name: no Host header can name it. */
 		info.vhost_name = "plain listeners";
 		if (!net->plain && make(net, &info, &net->plain)) {
@@ -97,30 +94,17 @@ int vhost_for(struct net *net, const struct net_listener_config *config, struct 
 		*out = net->plain;
 		return 0;
 	}
-	const char *files[] = { config->tls_cert, config->tls_key };
-
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		if (files[i][0] && access(files[i], R_OK) == 0)
-			continue;
-		strbuf_printf(err, "listener %s: cannot read %s \"%s\"", config->name,
-			      i ? "tls_key" : "tls_cert", files[i]);
-		return PARLANCE_EINVAL;
-	}
 	info.vhost_name = "TLS listener";
-	info.ssl_cert_filepath = config->tls_cert;
-	info.ssl_private_key_filepath = config->tls_key;
-	info.ssl_options_set = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1;
-	if (config->tls_min_version == NET_TLS_1_3)
-		info.ssl_options_set |= SSL_OP_NO_TLSv1_2;
 	/* HTTP/2 is a proxy's business. */
 	info.alpn = "http/1.1";
-	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-	if (make(net, &info, out)) {
-		strbuf_printf(err,
-			      "listener %s: TLS cannot start with this tls_cert and tls_key (do "
-			      "they belong together, in PEM?)",
-			      config->name);
-		return PARLANCE_EINVAL;
+	/* It gives us a context without a certificate (conn_callback). */
+	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+		       LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+	net->applying = tls;
+	if (make(net, &info, out) || net->applying) {
+		net->applying = NULL;
+		strbuf_append_str(err, "libwebsockets cannot make a vhost with TLS");
+		return PARLANCE_ESYS;
 	}
 	return 0;
 }

@@ -5,20 +5,18 @@
  * allows that and are left out of core dumps; wiped at the end.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret_file.h"
 #include "plugin/host.h"
-
-#define SECRET_MAX 65536 /* bytes */
 
 struct secret {
 	struct list node;
 	char *p;     /* pages of their own */
 	size_t size; /* of the pages */
+	size_t len;  /* of the secret */
 };
 
 static int fail(char *err, size_t err_size, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -69,35 +67,15 @@ static int path_of(const char *source, char path[PATH_MAX], char *err, size_t er
 	return 0;
 }
 
-/* Only now are others kept out: a file that everybody may read is no secret. */
-static int check(int fd, const char *path, char *err, size_t err_size)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return fail(err, err_size, "%s cannot be read: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return fail(err, err_size, "%s is not a file; a secret is read from a plain file",
-			    path);
-	if (st.st_mode & (S_IROTH | S_IWOTH))
-		return fail(err, err_size,
-			    "%s may be read or written by everybody; run chmod o-rwx %s", path,
-			    path);
-	if (st.st_size > SECRET_MAX)
-		return fail(err, err_size, "%s is larger than a secret may be (%d bytes)", path,
-			    SECRET_MAX);
-	return 0;
-}
-
-/* Reads up to SECRET_MAX bytes; -1: errno says why, or EFBIG. */
+/* Reads up to SECRET_FILE_MAX bytes; -1: errno says why, or EFBIG. */
 static ssize_t read_all(int fd, char *p)
 {
 	size_t len = 0;
 	ssize_t n;
 
 	/* One byte more than allowed: the file may have grown. */
-	while (len <= SECRET_MAX) {
-		n = read(fd, p + len, SECRET_MAX + 1 - len);
+	while (len <= SECRET_FILE_MAX) {
+		n = read(fd, p + len, SECRET_FILE_MAX + 1 - len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -125,7 +103,7 @@ static struct secret *secret_new(void)
 	if (!s)
 		return NULL;
 	/* The terminator, and the byte too many of read_all. */
-	s->size = (SECRET_MAX + 2 + page - 1) / page * page;
+	s->size = (SECRET_FILE_MAX + 2 + page - 1) / page * page;
 	s->p = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->p == MAP_FAILED) {
 		free(s);
@@ -147,25 +125,34 @@ static void shrink(struct secret *s, size_t len)
 		s->size = size;
 }
 
+/* What a reload reads once more is kept once. */
+static struct secret *find_same(const struct instance *inst, const struct secret *s)
+{
+	for (struct list *node = inst->secrets.next; node != &inst->secrets; node = node->next) {
+		struct secret *known = CONTAINER_OF(node, struct secret, node);
+
+		if (known->len == s->len && memcmp(known->p, s->p, s->len) == 0)
+			return known;
+	}
+	return NULL;
+}
+
 int host_secret(void *ctx, const char *source, struct parlance_str *out, char *err,
 		size_t err_size)
 {
 	struct instance *inst = ctx;
 	char path[PATH_MAX];
 	struct secret *s = NULL;
+	struct secret *known;
 	ssize_t len;
 	int fd;
 	int rc = path_of(source, path, err, err_size);
 
 	if (rc)
 		return rc;
-	/* O_NONBLOCK: a FIFO must not hold us before it is refused. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = secret_file_open(path, err, err_size);
 	if (fd < 0)
-		return fail(err, err_size, "%s cannot be read: %s", path, strerror(errno));
-	rc = check(fd, path, err, err_size);
-	if (rc)
-		goto out;
+		return -1;
 	rc = -1;
 	s = secret_new();
 	if (!s) {
@@ -184,10 +171,17 @@ int host_secret(void *ctx, const char *source, struct parlance_str *out, char *e
 		goto out;
 	}
 	s->p[len] = '\0';
-	shrink(s, (size_t)len);
-	list_push_back(&inst->secrets, &s->node);
+	s->len = (size_t)len;
+	known = find_same(inst, s);
+	if (known) {
+		wipe(s);
+		s = known;
+	} else {
+		shrink(s, s->len);
+		list_push_back(&inst->secrets, &s->node);
+	}
 	out->p = s->p;
-	out->len = (size_t)len;
+	out->len = s->len;
 	rc = 0;
 out:
 	(void)close(fd);

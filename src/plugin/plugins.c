@@ -13,8 +13,6 @@
 /* How long plugins may take to complete what was cancelled at the end. */
 #define END_PATIENCE_MS 2000
 
-#define CREATE_ERR_MAX 1024 /* bytes of a plugin's sentence */
-
 /* Those of plugins that still run on other threads when the process ends: they may post. */
 static struct list busy_instances = { &busy_instances, &busy_instances };
 
@@ -60,16 +58,17 @@ void plugins_set_chat(struct plugins *set, const struct plugins_chat *chat, void
 static int instance_create(struct instance *inst, const struct conf *conf, struct strbuf *err)
 {
 	const struct parlance_plugin *desc = inst->module->desc;
-	const void *options = conf_get(conf, desc->name, inst->name);
-	char text[CREATE_ERR_MAX];
+	char text[INSTANCE_ERR_MAX];
 	int rc = host_init(inst);
 
 	if (rc)
 		return rc;
-	CHECK(options);
+	inst->options = conf_copy(conf, desc->name, inst->name, &inst->options_arena);
+	if (!inst->options)
+		return PARLANCE_ENOMEM;
 	text[0] = '\0';
 	inst->inside++;
-	rc = desc->create(&inst->self, &inst->host, options, text, sizeof(text));
+	rc = desc->create(&inst->self, &inst->host, inst->options, text, sizeof(text));
 	inst->inside--;
 	if (rc == 0) {
 		inst->made = true;
@@ -203,6 +202,8 @@ static void instance_destroy(struct instance *inst)
 	inst->made = false;
 	host_fini(inst);
 	op_free_all(inst);
+	arena_fini(&inst->options_arena);
+	inst->options = NULL;
 	arena_fini(&inst->models_arena);
 	inst->models = NULL;
 	inst->n_models = 0;

@@ -6,7 +6,7 @@
  * host.h is what they ask us for.
  *
  * Start: plugins_open (before the configuration is read in full, for their tables of options are a
- * part of it), plugins_create, then the loop runs. End: plugins_drain, plugins_destroy, loop runs
+ * part of it), plugins_create, then the loop runs; plugins_reload now and then. End: plugins_drain, plugins_destroy, loop runs
  * on until it is done, plugins_free. Loop thread.
  */
 #ifndef PARLANCE_PLUGIN_PLUGINS_H
@@ -38,10 +38,15 @@ const struct conf_section *const *plugins_sections(const struct plugins *plugins
 /** True when a plugin of the kind (enum parlance_kind) was opened. */
 bool plugins_have(const struct plugins *plugins, int kind);
 
-/** Makes all instances, storage first. conf and client are borrowed until plugins_free. 0, or a
+/** Makes all instances, storage first. client is borrowed until plugins_free. 0, or a
  * PARLANCE_E* with a sentence in err; plugins_destroy is to be called in either case. */
 MUST_USE int plugins_create(struct plugins *plugins, struct loop *loop, const struct conf *conf,
 			    struct http_client *client, struct strbuf *err);
+
+/** Gives all instances the options of another configuration, which was loaded with the same tables and
+ * differs in reloadable options alone (conf_keep). When one refuses, those before it get theirs
+ * back. From the loop, never from inside a plugin. 0, or a PARLANCE_E* with a sentence in err. */
+MUST_USE int plugins_reload(struct plugins *plugins, const struct conf *conf, struct strbuf *err);
 
 /** Tells all plugins, at the end of the turn, that the end is near. */
 void plugins_drain(struct plugins *plugins);

@@ -48,7 +48,9 @@ static const struct conf_option *copy_options(struct arena *arena,
 			.min = o.min,
 			.max = o.max,
 			.unit = o.unit,
-			.flags = (o.flags & PARLANCE_OPTION_RELOADABLE ? CONF_RELOADABLE : 0u) |
+			.flags = (desc->reload && (o.flags & PARLANCE_OPTION_RELOADABLE)
+					  ? CONF_RELOADABLE
+					  : 0u) |
 				 (o.flags & PARLANCE_OPTION_SECRET ? CONF_SECRET : 0u),
 			.env = o.env,
 			.doc = o.doc,
@@ -185,6 +187,7 @@ int plugins_add_instance(struct plugins *set, struct module *module, const char 
 	inst->fault_rate = (struct log_rate)LOG_RATE(10, 10000);
 	inst->number_task.fn = storage_number_task;
 	inst->models_task.fn = provider_models_task;
+	arena_init(&inst->options_arena, 0);
 	arena_init(&inst->models_arena, 0);
 	list_init(&inst->timers);
 	list_init(&inst->watches);

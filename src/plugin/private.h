@@ -31,6 +31,8 @@ extern "C" {
 
 #define DEFAULT_INSTANCE "default"
 
+#define INSTANCE_ERR_MAX 1024 /* bytes of a plugin's sentence */
+
 /** The size that a struct had when `last` was its last field: in version 1.0, for all structs so
  * far. */
 #define SIZE_UP_TO(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
@@ -59,6 +61,9 @@ struct instance {
 	const char *name;  /* "default", or as in the configuration */
 	const char *label; /* "provider_openai", "provider_openai:local": for the log */
 	void *self;
+	/* What the plugin has of the configuration, which changes by reload alone. */
+	struct arena options_arena;
+	const void *options;
 	bool made;       /* create was called with success, destroy was not called yet */
 	bool over;       /* the plugin is not to be called any more */
 	unsigned inside; /* calls of ours that it is in, other than for events of the loop */

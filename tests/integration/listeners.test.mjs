@@ -11,8 +11,10 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
+import { io } from 'socket.io-client';
 import { makeCertificate } from './lib/cert.mjs';
 import { get, handshake, post } from './lib/http.mjs';
+import { Link } from './lib/proxy.mjs';
 import { Raw, upgradeRequest } from './lib/raw.mjs';
 import { Server, freePort } from './lib/server.mjs';
 import { Socket } from './lib/socket.mjs';
@@ -448,6 +450,37 @@ describe('several listeners', () => {
 		await server.becomesIdle();
 		await server.stop();
 		assert.ok(!existsSync(path), 'the file is left');
+	});
+
+	it('serve socket.io-client at once: plain, with TLS, and a Unix socket behind a proxy', async (t) => {
+		const { cert, key, ca } = makeCertificate(folder);
+		const path = newPath();
+		const tlsPort = await freePort();
+		const server = await start(t, {
+			engine: false,
+			set: {
+				'listener.address': '127.0.0.1:0',
+				'listener.secure.address': `127.0.0.1:${tlsPort}`,
+				'listener.secure.tls_cert': cert,
+				'listener.secure.tls_key': key,
+				'listener.local.address': `unix:${path}`,
+			},
+		});
+		const proxy = await Link.open(() => ({ path }));
+		t.after(() => proxy.close());
+		const sockets = [];
+		for (const url of [server.url, `https://127.0.0.1:${tlsPort}`, `http://127.0.0.1:${proxy.port}`])
+			for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']]) {
+				const socket = io(url, { forceNew: true, reconnection: false, transports, ca });
+				t.after(() => socket.disconnect());
+				sockets.push(socket);
+			}
+		await Promise.all(sockets.map((socket) => event(socket, 'connect')));
+		const values = sockets.map((_, i) => [i, 'x'.repeat(LARGE / 10)]);
+		const answers = sockets.map((socket, i) =>
+			socket.timeout(10000).emitWithAck('echo', values[i]),
+		);
+		assert.deepEqual(await Promise.all(answers), values);
 	});
 
 	it('share their sessions', async (t) => {

@@ -145,10 +145,12 @@ export class Service extends Program {
 }
 
 export class Daemon extends Program {
-	// set: options; service: null for the demo provider. lines: what it says when it has started.
+	// set: options (null: not even the one that is set here), which count more than those of the file
+	// `config`; service: null for the demo provider. lines: what it says when it has started.
 	static async start({
 		database,
 		service = null,
+		config = '/dev/null',
 		set = {},
 		env = {},
 		lines = [/chat: registered in the database/],
@@ -164,8 +166,9 @@ export class Daemon extends Program {
 			...(service ? { 'provider_openai.base_url': service.url } : {}),
 			...set,
 		};
-		const args = ['-c', '/dev/null'];
-		for (const [key, value] of Object.entries(options)) args.push('-o', `${key}=${value}`);
+		const args = ['-c', config];
+		for (const [key, value] of Object.entries(options))
+			if (value !== null) args.push('-o', `${key}=${value}`);
 		const [match] = await daemon.run(
 			programOf('PARLANCED'),
 			args,

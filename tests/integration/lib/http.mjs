@@ -4,17 +4,17 @@
 // A well-behaved HTTP client: one new connection for each request, so that no pool decides the order.
 
 import http from 'node:http';
+import https from 'node:https';
 import { PATIENCE, within } from './util.mjs';
 
-// Begins the request at once; `done` is its answer, `sent` when the bytes are with the kernel.
-export function begin(url, { method = 'GET', body, headers = {}, localAddress, socketPath } = {}) {
-	const request = http.request(url, {
-		method,
-		headers,
-		localAddress,
-		socketPath,
-		agent: false,
-	});
+// Begins the request at once; `done` is its answer, `sent` when the bytes are with the kernel. tls: options
+// for https, such as ca.
+export function begin(
+	url,
+	{ method = 'GET', body, headers = {}, localAddress, socketPath, tls = {} } = {},
+) {
+	const { request: start } = String(url).startsWith('https:') ? https : http;
+	const request = start(url, { method, headers, localAddress, socketPath, agent: false, ...tls });
 	const done = new Promise((resolve, reject) => {
 		request.on('error', reject);
 		request.on('response', (response) => {
