@@ -173,8 +173,8 @@ static void add_self(struct filter *f)
 {
 	const struct scmp_arg_cmp self = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, UINT32_MAX,
 						    (uint32_t)getpid());
-	const struct scmp_arg_cmp read_own[] = { SCMP_CMP64(0, SCMP_CMP_EQ, 0),
-						 SCMP_CMP64(2, SCMP_CMP_EQ, 0) };
+	const struct scmp_arg_cmp read_own[] = { SCMP_CMP64(0, SCMP_CMP_EQ, 0, 0),
+						 SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0) };
 
 	allow_if(f, "kill", 1, &self);
 	allow_if(f, "tgkill", 1, &self);
@@ -212,7 +212,7 @@ static void add_fatal(struct filter *f)
 		if (!is_extra(f, fatal_calls[i]))
 			add(f, SCMP_ACT_KILL_PROCESS, fatal_calls[i], 0, NULL);
 #ifdef SANDBOX_SANITIZERS
-	const struct scmp_arg_cmp traceme = SCMP_CMP64(0, SCMP_CMP_EQ, PTRACE_TRACEME);
+	const struct scmp_arg_cmp traceme = SCMP_CMP64(0, SCMP_CMP_EQ, PTRACE_TRACEME, 0);
 
 	if (!is_extra(f, "ptrace"))
 		add(f, SCMP_ACT_KILL_PROCESS, "ptrace", 1, &traceme);
@@ -231,9 +231,8 @@ static void build(struct filter *f)
 {
 	set(f, SCMP_FLTATR_CTL_TSYNC, 1);
 	set(f, SCMP_FLTATR_ACT_BADARCH, f->mode == SANDBOX_LOG ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
-	/* Where they are known: the log has what failed too; a tree in place of a list; and no
-	 * slower branches, which are for code that is hostile from its beginning. */
-	(void)seccomp_attr_set(f->ctx, SCMP_FLTATR_CTL_LOG, 1);
+	/* Where they are known: a tree in place of a list; and no slower branches, which are for code
+	 * that is hostile from its beginning. */
 	(void)seccomp_attr_set(f->ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	(void)seccomp_attr_set(f->ctx, SCMP_FLTATR_CTL_SSB, 1);
 	for (size_t i = 0; i < f->n_extra; i++)

@@ -363,7 +363,8 @@ static void test_threads_before(void **state)
 	(void)state;
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		must(pipe(go) == 0 && pthread_create(&t, NULL, late_thread, NULL) == 0);
+		must(pipe(go) == 0);
+		must(pthread_create(&t, NULL, late_thread, NULL) == 0);
 		enter(SANDBOX_ON);
 		must(write(go[1], "x", 1) == 1);
 		(void)pthread_join(t, NULL);
