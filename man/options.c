@@ -17,7 +17,8 @@ static int put_plugins(const char *directory, const struct conf_list *load, stru
 	const struct conf_section *const *sections;
 	struct plugins *plugins = NULL;
 	size_t n;
-	int rc = plugins_open(&plugins, load, directory, errors);
+	/* Those of a build, which is whoever's. */
+	int rc = plugins_open(&plugins, load, directory, false, errors);
 
 	if (!rc) {
 		sections = plugins_sections(plugins, &n);

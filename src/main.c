@@ -16,6 +16,7 @@
 #include "loop/signals.h"
 #include "metrics.h"
 #include "setup.h"
+#include "sys/sandbox.h"
 #include "sys/systemd.h"
 
 #define DEFAULT_CONFIG PARLANCE_SYSCONFDIR "/parlance/parlance.conf"
@@ -164,7 +165,7 @@ static void on_hangup(int signum, void *arg)
 
 static int start_loop(struct daemon *d)
 {
-	setup_files(&d->setup);
+	setup_prepare(&d->setup);
 	return loop_new(&d->loop);
 }
 
@@ -274,6 +275,16 @@ static void stop_notify(struct daemon *d)
 	sys_notify_free(&d->notify);
 }
 
+static int start_sandbox(struct daemon *d)
+{
+	return setup_sandbox(&d->setup, &d->err);
+}
+
+static void stop_sandbox(struct daemon *d)
+{
+	(void)d; /* it is for good */
+}
+
 static const struct step {
 	const char *name;
 	int (*init)(struct daemon *d);
@@ -287,6 +298,7 @@ static const struct step {
 	{ "network", start_net, stop_net },
 	{ "signals", start_signals, stop_signals },
 	{ "service manager", start_notify, stop_notify },
+	{ "sandbox", start_sandbox, stop_sandbox },
 };
 
 static int run(struct daemon *d)
@@ -357,15 +369,34 @@ static int sample(const char *path, const char *const *overrides, size_t n_overr
 	return rc ? 1 : 0;
 }
 
+/* Before any secret is read: what is in memory stays there. */
+static int confine(struct strbuf *err)
+{
+	int rc = sandbox_no_new_privs();
+
+	if (!rc)
+		rc = sandbox_set_dumpable(false);
+	if (rc)
+		strbuf_append_str(err, "parlanced: the kernel does not take away rights (prctl)\n");
+	return rc;
+}
+
 static int serve(enum mode mode, const char *path, const char *const *overrides, size_t n_overrides)
 {
 	struct daemon d = { .path = path, .overrides = overrides, .n_overrides = n_overrides };
-	int rc;
+	int rc = 0;
 
 	strbuf_init(&d.err, ERRORS_MAX);
-	rc = setup_load_plugins(&d.setup, path, overrides, n_overrides, &d.err);
+	if (mode == MODE_RUN)
+		rc = confine(&d.err);
+	if (!rc)
+		rc = setup_load_plugins(&d.setup, path, overrides, n_overrides, &d.err);
 	if (!rc && mode == MODE_CHECK)
 		rc = setup_check_listeners(&d.setup, &d.err);
+	if (!rc && mode == MODE_RUN) {
+		setup_log(&d.setup);
+		rc = setup_process(&d.setup, &d.err);
+	}
 	if (rc) {
 		(void)fprintf(stderr, "%s%s", strbuf_cstr(&d.err),
 			      d.err.len ? "" : "parlanced: out of memory\n");
@@ -379,7 +410,6 @@ static int serve(enum mode mode, const char *path, const char *const *overrides,
 	} else if (mode == MODE_RUN) {
 		/* One that comes before there is anybody to reload is no reason to die. */
 		(void)signal(SIGHUP, SIG_IGN);
-		setup_log(&d.setup);
 		rc = run(&d);
 	}
 	setup_fini(&d.setup);

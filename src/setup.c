@@ -2,10 +2,12 @@
 /* Copyright the Parlance authors */
 /* From options to running layers. */
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "setup_private.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "sys/sandbox.h"
 #include "wire/origin.h"
 
 /*
@@ -75,6 +77,20 @@ static int check_redirects(const struct setup *s, struct strbuf *errors)
 	return rc;
 }
 
+static int check_calls(const struct conf_list *calls, struct strbuf *errors)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < calls->n; i++) {
+		if (sandbox_is_call(calls->items[i]))
+			continue;
+		strbuf_printf(errors, "[process] seccomp_allow: \"%s\" is no system call\n",
+			      calls->items[i]);
+		rc = PARLANCE_EINVAL;
+	}
+	return rc;
+}
+
 /* Every option's range fits the type it goes to. */
 
 static void fill_chat(struct core_config *c, const struct options_chat *o)
@@ -136,11 +152,15 @@ int setup_fill(struct setup *s, struct strbuf *errors)
 	const struct options_limits *l = conf_get(s->conf, "limits", NULL);
 	const struct options_web *w = conf_get(s->conf, "web", NULL);
 	const struct options_cluster *cluster = conf_get(s->conf, "cluster", NULL);
+	const struct options_process *p = conf_get(s->conf, "process", NULL);
 	struct net_config *n = &s->net;
 	int rc = options_check(s->conf, errors);
 	int rc_networks;
 	int rc_origins;
+<<<<<<< HEAD
 	int rc_redirects;
+=======
+	int rc_calls;
 
 	n->path = e->path;
 	n->ping_interval_ms = (uint32_t)e->ping_interval_ms;
@@ -184,10 +204,16 @@ int setup_fill(struct setup *s, struct strbuf *errors)
 
 	rc_networks = read_networks(s, &l->trusted_proxies, errors);
 	rc_origins = read_origins(s, &c->origins, errors);
+<<<<<<< HEAD
 	rc_redirects = check_redirects(s, errors);
 	if (!rc)
 		rc = rc_networks ? rc_networks : rc_origins;
 	return rc ? rc : rc_redirects;
+=======
+	rc_calls = check_calls(&p->seccomp_allow, errors);
+	if (!rc)
+		rc = rc_networks ? rc_networks : rc_origins;
+	return rc ? rc : rc_calls;
 }
 
 int setup_load(struct setup *s, const char *path, const char *const *overrides, size_t n_overrides,
@@ -216,7 +242,7 @@ static int open_plugins(struct plugins **plugins, const char *path, const char *
 		return rc;
 	o = conf_get(conf, "plugins", NULL);
 	rc = plugins_open(plugins, &o->load, o->directory[0] ? o->directory : PARLANCE_PLUGINDIR,
-			  errors);
+			  o->root_only, errors);
 	conf_free(&conf);
 	return rc;
 }
@@ -337,13 +363,50 @@ void setup_log(const struct setup *s)
 	log_setup((enum log_level)o->level, (enum log_format)o->format, 2);
 }
 
-void setup_files(const struct setup *s)
+int setup_process(const struct setup *s, struct strbuf *err)
 {
+	const struct options_process *o = conf_get(s->conf, "process", NULL);
+
+	if (geteuid() == 0 || getuid() == 0) {
+		if (!o->allow_root) {
+			strbuf_append_str(err,
+					  "parlanced does not run as root, whose rights it does not "
+					  "need: start it as a user of its own (User= in the unit, "
+					  "or runuser -u USER), or set allow_root = yes in "
+					  "[process]\n");
+			return PARLANCE_EDENIED;
+		}
+		log_warn("setup", NULL, "runs as root (give it a user of its own)");
+	}
+	if (o->core_dumps && sandbox_set_dumpable(true)) {
+		strbuf_append_str(err, "[process] core_dumps: the kernel does not allow that\n");
+		return PARLANCE_ESYS;
+	}
+	return 0;
+}
+
+int setup_sandbox(const struct setup *s, struct strbuf *err)
+{
+	const struct options_process *o = conf_get(s->conf, "process", NULL);
+	int rc;
+
+	_Static_assert(SANDBOX_ON == 1 && SANDBOX_LOG == 2 && SANDBOX_OFF == 3,
+		       "as in conf/options.c");
+	rc = sandbox_enter(o->seccomp, o->seccomp_allow.items, o->seccomp_allow.n, err);
+	if (rc)
+		strbuf_append_str(err, "; set seccomp = no in [process] to do without");
+	return rc;
+}
+
+void setup_prepare(const struct setup *s)
+{
+	const struct options_process *process = conf_get(s->conf, "process", NULL);
 	/* Not more than needed: libwebsockets keeps tables by the limit, and walks them. */
 	rlim_t want = (rlim_t)s->net.max_connections + FILES_RESERVED +
 		      (s->plugins ? s->http_client.max_connections : 0);
 	struct rlimit limit;
 
+	sandbox_prepare(process->seccomp);
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	if (limit.rlim_cur != want) {

@@ -53,9 +53,18 @@ void setup_fini(struct setup *setup);
 /** Sets the log's level and format. */
 void setup_log(const struct setup *setup);
 
+/** Refuses root's rights, unless [process] says otherwise, and lets the process be dumped where it
+ * says so. After setup_log. 0, or a PARLANCE_E* with a line in err. */
+MUST_USE int setup_process(const struct setup *setup, struct strbuf *err);
+
 /** Makes sure of enough open files for limits.max_connections, as far as the hard limit goes; logs
- * when that is not far enough. Before net_new. */
-void setup_files(const struct setup *setup);
+ * when that is not far enough. And sees to it that libraries use nothing that setup_sandbox
+ * forbids. Before loop_new. */
+void setup_prepare(const struct setup *setup);
+
+/** Filters system calls as [process] says. When all is set up. 0, or a PARLANCE_E* with a sentence
+ * in err. */
+MUST_USE int setup_sandbox(const struct setup *setup, struct strbuf *err);
 
 /** Opens all listeners. 0, or a PARLANCE_E* with a sentence in err. */
 MUST_USE int setup_listen(const struct setup *setup, struct net *net, struct strbuf *err);

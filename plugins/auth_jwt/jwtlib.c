@@ -19,6 +19,9 @@
 
 #ifdef jwt_checker_auto_t
 #include "jwk.h"
+#else
+#include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 static const struct algorithm algorithms[] = {
@@ -129,8 +132,11 @@ enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algo
 
 #else
 
+/* In pages of its own, which are left out of core dumps, and not swapped out where the system allows
+ * that: a secret is no more than that. */
 struct jwtlib_key {
 	enum family family;
+	size_t size; /* of the pages */
 	size_t len;
 	unsigned char bytes[];
 };
@@ -143,14 +149,21 @@ size_t jwtlib_hmac_min(const struct algorithm *alg)
 
 struct jwtlib_key *jwtlib_key_new(enum family family, const char *bytes, size_t len)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = (sizeof(struct jwtlib_key) + len + page - 1) / page * page;
 	struct jwtlib_key *key;
+	void *pages;
 
 	if (!len || len > INT_MAX)
 		return NULL;
-	key = malloc(sizeof(*key) + len);
-	if (!key)
+	pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pages == MAP_FAILED)
 		return NULL;
+	(void)madvise(pages, size, MADV_DONTDUMP);
+	(void)mlock(pages, size);
+	key = pages;
 	key->family = family;
+	key->size = size;
 	key->len = len;
 	memcpy(key->bytes, bytes, len);
 	return key;
@@ -164,7 +177,7 @@ void jwtlib_key_free(struct jwtlib_key **keyp)
 		return;
 	*keyp = NULL;
 	explicit_bzero(key->bytes, key->len);
-	free(key);
+	(void)munmap(key, key->size);
 }
 
 enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algorithm *alg,

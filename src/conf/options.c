@@ -37,6 +37,30 @@ static const struct conf_option log_options[] = {
 		 "stamp, or as JSON; auto is journal under systemd, else kv." },
 };
 
+static const struct conf_choice seccomp_modes[] = {
+	{ "yes", 1 },
+	{ "log", 2 },
+	{ "no", 3 },
+	{ NULL, 0 },
+};
+
+static const struct conf_option process_options[] = {
+	{ ROW(process, allow_root), .type = CONF_BOOL, .def = "no",
+	  .doc = "Serves as root as well; the daemon needs no rights of root, and without this it "
+		 "refuses to have them." },
+	{ ROW(process, seccomp), .type = CONF_ENUM, .choices = seccomp_modes, .def = "yes",
+	  .doc = "Filters the system calls of the daemon and its plugins once all is set up, where "
+		 "it was built with libseccomp: what they do not need fails with ENOSYS, and running "
+		 "a program, debugging, changing users, namespaces, mounts and the like kill the "
+		 "process (SIGSYS); log lets all of that happen and has the kernel log it." },
+	{ ROW(process, seccomp_allow), .type = CONF_LIST, .def = "",
+	  .doc = "Names of further system calls that plugins need." },
+	{ ROW(process, core_dumps), .type = CONF_BOOL, .def = "no",
+	  .doc = "Lets the process dump core, and other processes of its user debug it. The "
+		 "secrets of files are left out of a dump; what libraries make of them, and send, "
+		 "is not: keys of TLS and of AI services, passwords of the database." },
+};
+
 static const struct conf_option listener_options[] = {
 	{ ROW(listener, address), .type = CONF_STRING, .def = "127.0.0.1:3000", .min = 1,
 	  .max = 255,
@@ -355,8 +379,12 @@ static const struct conf_option plugins_options[] = {
 		 "answers where no other is asked for." },
 	{ ROW(plugins, directory), .type = CONF_STRING, .def = "", .max = 3000,
 	  .doc = "Folder with the plugins' files, NAME.so; empty is the one that they were "
-		 "installed in. Nobody but root and the daemon's user may be able to write to "
-		 "it." },
+		 "installed in. Nobody but root may be able to write to it." },
+	{ ROW(plugins, root_only), .type = CONF_BOOL, .def = "yes",
+	  .doc = "A plugin's file and all folders on its way must be root's, and nobody else may "
+		 "be able to write to them, so that whoever has taken the daemon over cannot put in "
+		 "code for its next start. no, for development, takes files and folders of the "
+		 "daemon's own user as well, and does not look at the folders further up." },
 };
 
 static const struct conf_option http_client_options[] = {
@@ -401,6 +429,7 @@ static const struct conf_option http_client_options[] = {
 							  .doc = (text) }
 
 SECTION(log, false, NULL, "What is logged, and how.");
+SECTION(process, false, NULL, "What the process may do.");
 SECTION(listener, true, "main",
 	"A place to listen; as many as needed, each with a name of its own. Without any, there is "
 	"one with the defaults.");
@@ -419,9 +448,9 @@ SECTION(http_client, false, NULL, "Requests of plugins to other services.");
 const struct conf_section *const *options_sections(size_t *n)
 {
 	static const struct conf_section *const sections[] = {
-		&log_section,    &listener_section, &engine_section, &socket_section,
-		&cors_section,   &limits_section,   &web_section,    &chat_section,
-		&cluster_section, &plugins_section,  &http_client_section,
+		&log_section,	  &process_section, &listener_section,	  &engine_section,
+		&socket_section,  &cors_section,    &limits_section,	  &web_section,
+		&chat_section,	  &cluster_section, &plugins_section,	  &http_client_section,
 	};
 
 	*n = ARRAY_LEN(sections);

@@ -18,6 +18,13 @@ struct options_log {
 	int format; /* enum log_format */
 };
 
+struct options_process {
+	bool allow_root;
+	int seccomp; /* enum sandbox_mode */
+	struct conf_list seccomp_allow;
+	bool core_dumps;
+};
+
 /* [listener NAME] */
 struct options_listener {
 	const char *address;
@@ -130,6 +137,7 @@ struct options_cluster {
 struct options_plugins {
 	struct conf_list load;
 	const char *directory; /* empty: the one of the build */
+	bool root_only;
 };
 
 struct options_http_client {

@@ -55,7 +55,7 @@ static int load_plugin(struct ctl_config *c, const char *path, const char *plugi
 	if (!one.n)
 		return 0;
 	rc = plugins_open(&c->plugins, &one, o->directory[0] ? o->directory : PARLANCE_PLUGINDIR,
-			  errors);
+			  o->root_only, errors);
 	if (rc)
 		return rc;
 	sections = plugins_sections(c->plugins, &n);

@@ -38,15 +38,23 @@ static int refuse(struct strbuf *errors, int rc, const char *path, const char *f
 	return rc;
 }
 
-static int check_owner(const struct stat *st, const char *path, const char *what,
+static int check_owner(const struct stat *st, const char *path, const char *what, bool root_only,
 		       struct strbuf *errors)
 {
-	if (st->st_uid != 0 && st->st_uid != geteuid())
+	bool own = st->st_uid == geteuid();
+
+	if (st->st_uid == 0 || (own && !root_only))
+		return 0;
+	if (own)
 		return refuse(errors, PARLANCE_EDENIED, path,
-			      "belongs to user %lu, who could put in any code; make root its owner "
-			      "(chown root %s)",
-			      (unsigned long)st->st_uid, what);
-	return 0;
+			      "belongs to the daemon's own user, so whoever takes the daemon over "
+			      "could put in any code; make root its owner (chown root %s), or, for "
+			      "development, set root_only = no in [plugins]",
+			      what);
+	return refuse(errors, PARLANCE_EDENIED, path,
+		      "belongs to user %lu, who could put in any code; make root its owner (chown "
+		      "root %s)",
+		      (unsigned long)st->st_uid, what);
 }
 
 static int check_mode(const struct stat *st, const char *path, const char *what,
@@ -60,21 +68,56 @@ static int check_mode(const struct stat *st, const char *path, const char *what,
 	return 0;
 }
 
+static int stat_folder(const char *folder, const char *path, struct stat *st, struct strbuf *errors)
+{
+	if (stat(folder, st) < 0)
+		return refuse(errors, PARLANCE_ENOENT, path, "its folder cannot be read: %s",
+			      strerror(errno));
+	return 0;
+}
+
 /* The folder that the last part of the path lies in. */
-static int check_folder(const char *path, struct strbuf *errors)
+static void folder_of(const char *path, char folder[PATH_MAX])
 {
 	const char *slash = strrchr(path, '/');
+
+	(void)snprintf(folder, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+static int check_folder(const char *path, bool root_only, struct strbuf *errors)
+{
 	char folder[PATH_MAX];
 	struct stat st;
 	int rc;
 
-	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path),
-		       path);
-	if (stat(folder, &st) < 0)
-		return refuse(errors, PARLANCE_ENOENT, path, "its folder cannot be read: %s",
-			      strerror(errno));
-	rc = check_owner(&st, folder, folder, errors);
+	folder_of(path, folder);
+	rc = stat_folder(folder, path, &st, errors);
+	if (!rc)
+		rc = check_owner(&st, folder, folder, root_only, errors);
 	return rc ? rc : check_mode(&st, folder, folder, errors);
+}
+
+/* Who can write to a folder further up can put another in the place of those below, except where
+ * the sticky bit keeps what is others'. */
+static int check_above(const char *real, struct strbuf *errors)
+{
+	char folder[PATH_MAX];
+	struct stat st;
+	int rc = 0;
+
+	folder_of(real, folder);
+	while (!rc && strcmp(folder, "/") != 0) {
+		char below[PATH_MAX];
+
+		memcpy(below, folder, sizeof(below));
+		folder_of(below, folder);
+		rc = stat_folder(folder, real, &st, errors);
+		if (!rc)
+			rc = check_owner(&st, folder, folder, true, errors);
+		if (!rc && !(st.st_mode & S_ISVTX))
+			rc = check_mode(&st, folder, folder, errors);
+	}
+	return rc;
 }
 
 static int check_path(const char *path, struct strbuf *errors)
@@ -89,7 +132,7 @@ static int check_path(const char *path, struct strbuf *errors)
 }
 
 /* As load_check_file; real is where the file is in the end. */
-static int check_file(const char *path, char real[PATH_MAX], struct strbuf *errors)
+static int check_file(const char *path, bool root_only, char real[PATH_MAX], struct strbuf *errors)
 {
 	struct stat st;
 	int rc = check_path(path, errors);
@@ -103,21 +146,23 @@ static int check_file(const char *path, char real[PATH_MAX], struct strbuf *erro
 	if (!S_ISREG(st.st_mode))
 		return refuse(errors, PARLANCE_EINVAL, path,
 			      "is not a file; name the shared object itself");
-	rc = check_owner(&st, path, real, errors);
+	rc = check_owner(&st, path, real, root_only, errors);
 	if (!rc)
 		rc = check_mode(&st, path, real, errors);
 	if (!rc)
-		rc = check_folder(path, errors);
+		rc = check_folder(path, root_only, errors);
 	if (!rc && strcmp(path, real) != 0)
-		rc = check_folder(real, errors);
+		rc = check_folder(real, root_only, errors);
+	if (!rc && root_only)
+		rc = check_above(real, errors);
 	return rc;
 }
 
-int load_check_file(const char *path, struct strbuf *errors)
+int load_check_file(const char *path, bool root_only, struct strbuf *errors)
 {
 	char real[PATH_MAX];
 
-	return check_file(path, real, errors);
+	return check_file(path, root_only, real, errors);
 }
 
 /* The descriptor */
@@ -370,14 +415,14 @@ int load_check_descriptor(const struct parlance_plugin *desc, const char *path, 
 }
 
 int load_open(void **handle, const struct parlance_plugin **desc, const char *path,
-	      const char *name, struct strbuf *errors)
+	      const char *name, bool root_only, struct strbuf *errors)
 {
 	char real[PATH_MAX];
 	union {
 		void *object;
 		parlance_plugin_fn *fn; /* what POSIX promises of dlsym, and ISO C does not */
 	} entry;
-	int rc = check_file(path, real, errors);
+	int rc = check_file(path, root_only, real, errors);
 
 	*handle = NULL;
 	*desc = NULL;

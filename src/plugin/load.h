@@ -19,14 +19,15 @@ extern "C" {
  * *handle and *desc (valid until load_close); or PARLANCE_EDENIED (not safe), PARLANCE_ENOENT,
  * PARLANCE_EINVAL (not a plugin that fits), PARLANCE_ENOMEM with a line in errors. */
 MUST_USE int load_open(void **handle, const struct parlance_plugin **desc, const char *path,
-		       const char *name, struct strbuf *errors);
+		       const char *name, bool root_only, struct strbuf *errors);
 
 /** Closes it and clears the pointer. Harmless on NULL. */
 void load_close(void **handle);
 
-/** A regular file, and a folder, that nobody can have written but root and us. Symbolic links are
- * followed; the folders of link and target are looked at. */
-MUST_USE int load_check_file(const char *path, struct strbuf *errors);
+/** A regular file that nobody can have written, or put there, but root: file, the link's folder if
+ * it is one, and every folder on the way to the file itself. root_only false: or we; then the
+ * folders above that of the file are not looked at. */
+MUST_USE int load_check_file(const char *path, bool root_only, struct strbuf *errors);
 
 /** The descriptor alone; path is for the sentence. 0 or PARLANCE_EINVAL. */
 MUST_USE int load_check_descriptor(const struct parlance_plugin *desc, const char *path,

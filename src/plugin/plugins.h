@@ -25,11 +25,11 @@ struct http_client;
 
 /** Opens the shared objects named by `load` ("auth_jwt", "provider_openai:local" for an instance of
  * that name, "/path/x.so"), names without a slash in `directory`. Refuses what is not ours to trust
- * (writable by others), not a plugin, of another ABI, twice the same instance, more than one
+ * (root_only: see load_check_file), not a plugin, of another ABI, twice the same instance, more than one
  * instance of auth or storage. 0, or a PARLANCE_E* with one sentence a problem in errors. Frees with
  * plugins_free in either case. */
 MUST_USE int plugins_open(struct plugins **out, const struct conf_list *load, const char *directory,
-			  struct strbuf *errors);
+			  bool root_only, struct strbuf *errors);
 
 /** The tables of options of all plugins that were opened, n of them, valid until plugins_free; the
  * configuration is to be loaded with them. */

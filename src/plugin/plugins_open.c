@@ -308,7 +308,7 @@ static struct module *find_module(struct plugins *set, const char *name)
 }
 
 static int open_item(struct plugins *set, const char *text, const char *directory,
-		     struct strbuf *errors)
+		     bool root_only, struct strbuf *errors)
 {
 	const struct parlance_plugin *desc;
 	struct module *module;
@@ -323,7 +323,7 @@ static int open_item(struct plugins *set, const char *text, const char *director
 		return bad_item(errors, text,
 				"is in the list with another path as well; keep one of them");
 	if (!module) {
-		rc = load_open(&handle, &desc, item.path, item.name, errors);
+		rc = load_open(&handle, &desc, item.path, item.name, root_only, errors);
 		if (rc)
 			return rc;
 		module = plugins_add_module(set, handle, desc, item.path);
@@ -334,7 +334,7 @@ static int open_item(struct plugins *set, const char *text, const char *director
 }
 
 int plugins_open(struct plugins **out, const struct conf_list *load, const char *directory,
-		 struct strbuf *errors)
+		 bool root_only, struct strbuf *errors)
 {
 	struct plugins *set = plugins_new();
 	int rc = 0;
@@ -343,7 +343,7 @@ int plugins_open(struct plugins **out, const struct conf_list *load, const char 
 	if (!set)
 		return PARLANCE_ENOMEM;
 	for (size_t i = 0; i < load->n; i++) {
-		int rc_item = open_item(set, load->items[i], directory, errors);
+		int rc_item = open_item(set, load->items[i], directory, root_only, errors);
 
 		if (!rc)
 			rc = rc_item;

@@ -487,7 +487,7 @@ int main(int argc, char **argv)
 	if (!ok || setup_load(&setup, NULL, (const char *const *)overrides, n_overrides, &err))
 		goto out;
 	setup_log(&setup);
-	setup_files(&setup);
+	setup_prepare(&setup);
 	if (loop_new(&echo.loop) || start(&echo, &setup, engine, &err))
 		goto out;
 	if (signal_watch_new(&term, echo.loop, SIGTERM, on_signal, &echo) ||
@@ -497,6 +497,8 @@ int main(int argc, char **argv)
 		goto out;
 	if (port && strcmp(port, "0") != 0 && !own_listeners)
 		listen_on_v6(&echo, port);
+	if (setup_sandbox(&setup, &err))
+		goto out;
 	(void)printf("listening on 127.0.0.1:%d\n", net_listener_port(echo.net, 0));
 	(void)fflush(stdout);
 	loop_run(echo.loop);

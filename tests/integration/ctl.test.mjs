@@ -231,7 +231,7 @@ COMMIT;\n`;
 		writeFileSync(secret, `${SECRET}\n`);
 		const conf = join(folder, 'test.conf');
 		const write = (jwt, storage, load = 'auth_jwt, storage_pgsql, none_such') =>
-			writeFileSync(conf, `[plugins]\nload = ${load}\ndirectory = ${plugins}\n[engine]\nx = 1\n` +
+			writeFileSync(conf, `[plugins]\nload = ${load}\ndirectory = ${plugins}\nroot_only = no\n[engine]\nx = 1\n` +
 				`[auth_jwt]\n${jwt}\n[storage_pgsql]\n${storage}\n`);
 		const mac = (token, key) => {
 			const [head, body, sign] = token.trim().split('.');

@@ -5,7 +5,15 @@
 // says when it cannot.
 
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+	existsSync,
+	lstatSync,
+	mkdtempSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -274,6 +282,17 @@ describe('a socket from systemd', () => {
 		assert.equal(server.port, sockets[2].where.port);
 		for (const { where } of [sockets[0], sockets[2]])
 			await serves(await openSocket(`ws://127.0.0.1:${where.port}${UPGRADE}`));
+	});
+
+	it('as our own units pass it', async (t) => {
+		const unit = readFileSync(
+			new URL('../../contrib/systemd/parlanced.socket', import.meta.url),
+			'utf8',
+		);
+		const [, names] = /^FileDescriptorName=(.+)$/m.exec(unit);
+		const [, address] = /^#\s+address = (.+)$/m.exec(unit);
+		const server = await inherit(t, [await bound(t)], names, { 'listener.address': address });
+		await serves(await openSocket(server.wsUrl + UPGRADE));
 	});
 
 	it('that is a Unix socket stays when the server ends', async (t) => {

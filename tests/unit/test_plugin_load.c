@@ -76,12 +76,14 @@ static int group_teardown(void **state)
 
 /* ---- the file ---- */
 
+static bool root_only;
+
 static void check_file(const char *path, int rc, const char *sentence)
 {
 	char expected[1024];
 
 	strbuf_reset(&errors);
-	assert_int_equal(load_check_file(path, &errors), rc);
+	assert_int_equal(load_check_file(path, root_only, &errors), rc);
 	if (!rc) {
 		assert_string_equal(strbuf_cstr(&errors), "");
 		return;
@@ -180,6 +182,70 @@ static void test_owner(void **state)
 			     "owner (chown root @)\n",
 			     in_folder("sub")));
 	assert_int_equal(chown(in_folder("sub"), 0, 0), 0);
+}
+
+#define OWN                                                                                       \
+	"belongs to the daemon's own user, so whoever takes the daemon over could put in any "   \
+	"code; make root its owner (chown root @), or, for development, set root_only = no in "   \
+	"[plugins]\n"
+
+static void check_own(const char *path, const char *what)
+{
+	check_file(path, PARLANCE_EDENIED, with_path("@: " OWN, what));
+}
+
+/* The daemon's own user, 65534, and root: file, folder, and the folders further up, for all of
+ * which no writer but root is trusted. */
+static void test_root_only(void **state)
+{
+	const char *good = in_folder("sub/plugin_good.so");
+	const char *above = folder;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	root_only = true;
+	check_file(good, 0, NULL);
+	check_file(in_folder("links/plugin_good.so"), 0, NULL);
+	assert_int_equal(chmod(folder, 0777), 0);
+	check_file(good, PARLANCE_EDENIED,
+		   with_path("~: others than its owner may write to it and so put in any code; run "
+			     "chmod go-w ~\n",
+			     ""));
+	root_only = false;
+	check_file(good, 0, NULL);
+	root_only = true;
+	assert_int_equal(chmod(folder, 01777), 0);
+	check_file(good, 0, NULL);
+	assert_int_equal(chmod(folder, 0711), 0);
+	assert_int_equal(chown(above, 65533, 0), 0);
+	check_file(good, PARLANCE_EDENIED,
+		   with_path("~: belongs to user 65533, who could put in any code; make root its "
+			     "owner (chown root ~)\n",
+			     ""));
+	assert_int_equal(chown(above, 0, 0), 0);
+
+	/* As that user. */
+	assert_int_equal(seteuid(65534), 0);
+	check_file(good, 0, NULL);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chown(good, 65534, 0), 0);
+	assert_int_equal(seteuid(65534), 0);
+	check_own(good, good);
+	root_only = false;
+	check_file(good, 0, NULL);
+	root_only = true;
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chown(good, 0, 0) | chown(in_folder("sub"), 65534, 0), 0);
+	assert_int_equal(seteuid(65534), 0);
+	check_own(good, in_folder("sub"));
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chown(in_folder("sub"), 0, 0) | chown(above, 65534, 0), 0);
+	assert_int_equal(seteuid(65534), 0);
+	check_own(good, above);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chown(above, 0, 0) | chmod(above, 0700), 0);
+	root_only = false;
 }
 
 /* ---- the descriptor ---- */
@@ -442,7 +508,7 @@ static int open_list(const char *const *items, size_t n)
 
 	plugins_free(&set);
 	strbuf_reset(&errors);
-	return plugins_open(&set, &list, folder, &errors);
+	return plugins_open(&set, &list, folder, false, &errors);
 }
 
 static void check_item(const char *item, const char *sentence)
@@ -633,6 +699,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_file, plugins_setup, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_owner, plugins_setup, plugins_teardown),
+		cmocka_unit_test_setup_teardown(test_root_only, plugins_setup, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_descriptor, plugins_setup, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_ops, plugins_setup, plugins_teardown),
 		cmocka_unit_test_setup_teardown(test_options, plugins_setup, plugins_teardown),

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "config.h"
+
 #include "setup.h"
 
 #include "base/err.h"
@@ -378,7 +380,32 @@ static void test_log(void **state)
 	assert_false(log_enabled(LOG_LEVEL_NOTICE));
 }
 
-/* What setup_files says, "" for nothing. */
+/* Root's rights, and calls by their names. */
+static void test_process(void **state)
+{
+	static const char *const allowed[] = { "process.allow_root=yes" };
+	static const char *const call[] = { "process.seccomp_allow=nice, execve" };
+
+	(void)state;
+	load_ok(call, 1);
+	assert_int_equal(setup_process(&s, &errors), geteuid() ? 0 : PARLANCE_EDENIED);
+	assert_string_equal(strbuf_cstr(&errors),
+			    geteuid() ? "" :
+			    "parlanced does not run as root, whose rights it does not need: start it "
+			    "as a user of its own (User= in the unit, or runuser -u USER), or set "
+			    "allow_root = yes in [process]\n");
+	setup_fini(&s);
+	strbuf_reset(&errors);
+	load_ok(allowed, 1);
+	assert_int_equal(setup_process(&s, &errors), 0);
+#ifdef HAVE_LIBSECCOMP
+	setup_fini(&s);
+	check_refused_one("process.seccomp_allow=read, raed",
+			  "[process] seccomp_allow: \"raed\" is no system call\n");
+#endif
+}
+
+/* What setup_prepare says, "" for nothing. */
 static const char *files_said(void)
 {
 	static char text[1024];
@@ -387,7 +414,7 @@ static const char *files_said(void)
 
 	assert_int_equal(pipe(fds), 0);
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON, fds[1]);
-	setup_files(&s);
+	setup_prepare(&s);
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_KV, STDERR_FILENO);
 	close(fds[1]);
 	n = read(fds[0], text, sizeof(text) - 1);
@@ -444,6 +471,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_listener_defaults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listeners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_files, setup, teardown),
 	};
 

@@ -100,11 +100,11 @@ static int teardown(void **state)
 /* Loads with our folder of plugins and these two overrides (NULL: none). */
 static int load(const char *path, const char *one, const char *two)
 {
-	const char *overrides[] = { directory, one, two };
+	const char *overrides[] = { directory, "plugins.root_only=no", one, two };
 
 	setup_fini(&s);
 	strbuf_reset(&errors);
-	return setup_load_plugins(&s, path, overrides, one ? two ? 3 : 2 : 1, &errors);
+	return setup_load_plugins(&s, path, overrides, one ? two ? 4 : 3 : 2, &errors);
 }
 
 static void dump(struct strbuf *out)
@@ -208,12 +208,13 @@ static void test_none(void **state)
 
 static void test_sample(void **state)
 {
-	const char *overrides[] = { directory, "plugins.load=plugin_good, plugin_good:b" };
+	const char *overrides[] = { directory, "plugins.load=plugin_good, plugin_good:b",
+				    "plugins.root_only=no" };
 	struct strbuf out;
 
 	(void)state;
 	strbuf_init(&out, SIZE_MAX);
-	assert_int_equal(setup_sample(NULL, overrides, 2, &out, &errors), 0);
+	assert_int_equal(setup_sample(NULL, overrides, 3, &out, &errors), 0);
 	assert_non_null(strstr(strbuf_cstr(&out), "# Says something.\n#[plugin_good]\n"
 						  "#[plugin_good b]\n\n# Whether it shouts.\n"));
 	assert_non_null(strstr(strbuf_cstr(&out), "[plugins]\n"));
@@ -223,7 +224,7 @@ static void test_sample(void **state)
 	assert_int_equal(load(config, overrides[1], NULL), 0);
 	strbuf_reset(&out);
 	overrides[1] = "plugins.load=missing";
-	assert_int_equal(setup_sample(NULL, overrides, 2, &out, &errors), PARLANCE_ENOENT);
+	assert_int_equal(setup_sample(NULL, overrides, 3, &out, &errors), PARLANCE_ENOENT);
 	assert_non_null(strstr(strbuf_cstr(&errors), "/missing.so: cannot be read"));
 	strbuf_fini(&out);
 }

@@ -19,6 +19,10 @@
  *   R5  Structs that cross the border begin with their size in bytes and only grow at the end.
  *       Whoever reads one looks at the size before a field that version 1.0 did not have.
  *
+ * Once all is set up the daemon filters system calls, those of plugins too: files may be read and
+ * written, connections and threads be made; running programs kills the process (parlanced(8),
+ * Sandbox). What else a plugin needs it says in its documentation, for process.seccomp_allow.
+ *
  * Functions that can fail return 0 or -1. Strings are UTF-8. Times are milliseconds.
  */
 #ifndef PARLANCE_PLUGIN_H

@@ -144,6 +144,13 @@ export class Service extends Program {
 	}
 }
 
+// What a daemon out of a build folder has to be told: the plugins are those of whoever built them, and
+// root may be who runs it.
+export const DEVELOPMENT = {
+	'plugins.root_only': 'no',
+	...(process.getuid() === 0 ? { 'process.allow_root': 'yes' } : {}),
+};
+
 export class Daemon extends Program {
 	// set: options (null: not even the one that is set here), which count more than those of the file
 	// `config`; service: null for the demo provider. lines: what it says when it has started.
@@ -160,6 +167,7 @@ export class Daemon extends Program {
 		const options = {
 			'listener.main.address': '127.0.0.1:0',
 			'plugins.directory': process.env.PLUGINS,
+			...DEVELOPMENT,
 			'plugins.load': `auth_jwt, storage_pgsql, ${provider}`,
 			'log.level': 'debug',
 			'log.format': 'kv',
@@ -198,12 +206,12 @@ export class Tab {
 	heard = []; // { name, data, at }
 	#waiters = new Set();
 
-	// auth: beside the token. options: of io(). expectError: resolve with the connect_error.
-	static async open(daemon, user, { auth = {}, options = {}, ready = true } = {}) {
+	// auth: beside the token. secret: of the token. options: of io(). expectError: resolve with the connect_error.
+	static async open(daemon, user, { auth = {}, options = {}, ready = true, secret } = {}) {
 		const tab = new Tab();
 		tab.user = user;
 		tab.socket = io(daemon.url, {
-			auth: { token: token(user), ...auth },
+			auth: { token: token(user, { secret }), ...auth },
 			forceNew: true,
 			reconnection: false,
 			...options,
