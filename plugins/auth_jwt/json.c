@@ -331,7 +331,8 @@ static enum json_problem add_member(struct json_object *o, size_t *used,
 
 	if (o->n == JSON_MEMBERS_MAX)
 		return JSON_TOO_MANY;
-	/* Decoded text is never longer than its source, so only a NUL fails here. */
+	/* Decoded text is never longer than its source: only a NUL fails here, or very long names
+	 * of a long text. */
 	if (!json_string(name, o->names + *used, sizeof(o->names) - *used, &len))
 		return JSON_MALFORMED;
 	m->name = (struct parlance_str){ o->names + *used, len };
@@ -375,12 +376,16 @@ static enum json_problem read_members(struct json_object *o, struct cursor *c)
 
 enum json_problem json_read(struct json_object *o, struct parlance_str text)
 {
+	o->n = 0;
+	return text.len > JSON_TEXT_MAX ? JSON_TOO_MANY : json_read_long(o, text);
+}
+
+enum json_problem json_read_long(struct json_object *o, struct parlance_str text)
+{
 	struct cursor c = { text.p, text.p + text.len };
 	enum json_problem problem;
 
 	o->n = 0;
-	if (text.len > JSON_TEXT_MAX)
-		return JSON_TOO_MANY;
 	if (!utf8_valid(text))
 		return JSON_MALFORMED;
 	skip_blanks(&c);

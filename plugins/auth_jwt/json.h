@@ -54,6 +54,9 @@ enum json_problem {
 /** Reads the object, which borrows the text. The whole text is checked. */
 enum json_problem json_read(struct json_object *o, struct parlance_str text);
 
+/** The same without a bound on the text, of which the names alone have to fit. */
+enum json_problem json_read_long(struct json_object *o, struct parlance_str text);
+
 /** The member's value, or NULL. */
 const struct json_value *json_get(const struct json_object *o, const char *name);
 

@@ -711,20 +711,9 @@ static char *sign(const char *alg, const char *header, const char *claims, enum 
 /* Each algorithm alone accepts itself and none of the others, with whatever key they are made. */
 static void test_algorithms(void **state)
 {
-	size_t n = 0;
-
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(algs); i++) {
-		if (mock_create(m, WITH({ "algorithms", algs[i].alg },
-					{ "key_file", algs[i].file }))) {
-			/* Which those are, the generation of libjwt decides. */
-			assert_non_null(strstr(m->err, "does not know"));
-			assert_true(algs[i].alg[0] == 'P' || algs[i].alg[0] == 'E');
-			assert_string_not_equal(algs[i].alg, "ES256");
-			print_message("%s: not in this libjwt\n", algs[i].alg);
-			continue;
-		}
-		n++;
+		begin(WITH({ "algorithms", algs[i].alg }, { "key_file", algs[i].file }));
 		for (size_t j = 0; j < ARRAY_LEN(algs); j++) {
 			expect(i == j ? RIG_ACCEPTED : PARLANCE_AUTH_DENIED,
 			       sign(algs[j].alg, NULL, "{\"sub\":\"u\"}", algs[j].kind));
@@ -734,7 +723,6 @@ static void test_algorithms(void **state)
 						  "{\"sub\":\"u\"}", algs[i].kind));
 		mock_destroy(m);
 	}
-	assert_true(n >= 9);
 }
 
 /* RSA keys serve three algorithms, of which only those listed count. */
