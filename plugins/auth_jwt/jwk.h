@@ -6,7 +6,7 @@
 #ifndef AUTH_JWT_JWK_H
 #define AUTH_JWT_JWK_H
 
-#include "json.h"
+#include "../lib/json.h"
 #include "pubkey.h"
 
 #ifdef __cplusplus

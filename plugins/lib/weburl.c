@@ -88,7 +88,9 @@ int weburl_check(const char *option, const char *url, struct weburl *out, char *
 	}
 	len = strcspn(authority, "/?");
 	if (memchr(authority, '@', len)) {
-		(void)snprintf(err, err_size, "%s: a name and password cannot stand in it", option);
+		(void)snprintf(err, err_size, "%s: a name and password cannot stand in it; there are options for what "
+			       "it needs",
+			       option);
 		return -1;
 	}
 	if (find_host(authority, len, &out->host, &out->host_len)) {

@@ -21,7 +21,15 @@
 
 #define LOOK_MS 5 /* how often a connection looks whether its mode has changed */
 
+struct shared_case {
+	int status;
+	char text[256];
+	char body[1024];
+};
+
 struct service_shared {
+	struct shared_case cases[SERVICE_CASES_MAX];
+	size_t n_cases;
 	sem_t lock;
 	atomic_int mode;
 	atomic_uint requests;
@@ -54,13 +62,27 @@ static void wait_while(struct service_shared *s, int fd, int mode)
 	}
 }
 
-static void answer(struct service_shared *s, int fd)
+/* The answer to the request; the lock is held. */
+static int choose(const struct service_shared *s, const char *request, char *body, size_t size)
+{
+	for (size_t i = 0; i < s->n_cases; i++) {
+		if (strstr(request, s->cases[i].text)) {
+			(void)snprintf(body, size, "%s", s->cases[i].body);
+			return s->cases[i].status;
+		}
+	}
+	(void)snprintf(body, size, "%s", s->body);
+	return s->status;
+}
+
+static void answer(struct service_shared *s, int fd, const char *request)
 {
 	static char body[SERVICE_TEXT_MAX];
 	char head[2048];
 	int mode = atomic_load(&s->mode);
 	size_t len;
 	size_t half;
+	int status;
 
 	if (mode == SERVICE_HANG) {
 		wait_while(s, fd, mode);
@@ -68,9 +90,9 @@ static void answer(struct service_shared *s, int fd)
 	}
 	while (sem_wait(&s->lock) < 0 && errno == EINTR)
 		;
-	(void)snprintf(body, sizeof(body), "%s", s->body);
+	status = choose(s, request, body, sizeof(body));
 	(void)snprintf(head, sizeof(head),
-		       "HTTP/1.1 %d Mock\r\n%sContent-Length: %zu\r\n\r\n", s->status, s->headers,
+		       "HTTP/1.1 %d Mock\r\n%sContent-Length: %zu\r\n\r\n", status, s->headers,
 		       mode == SERVICE_HUGE ? (size_t)1 << 30 : strlen(body));
 	(void)sem_post(&s->lock);
 	len = strlen(body);
@@ -122,7 +144,7 @@ static void serve(struct service_shared *s, int fd)
 		memcpy(s->request, text, len + 1);
 		(void)sem_post(&s->lock);
 		(void)atomic_fetch_add(&s->requests, 1);
-		answer(s, fd);
+		answer(s, fd, text);
 		len = 0;
 	}
 }
@@ -192,6 +214,26 @@ void service_stop(struct service *service)
 	service->shared = NULL;
 }
 
+void service_set_cases(struct service *service, const struct service_case *cases, size_t n)
+{
+	struct service_shared *s = service->shared;
+
+	CHECK(n <= SERVICE_CASES_MAX);
+	while (sem_wait(&s->lock) < 0 && errno == EINTR)
+		;
+	for (size_t i = 0; i < n; i++) {
+		struct shared_case *c = &s->cases[i];
+
+		CHECK(strlen(cases[i].text) < sizeof(c->text) &&
+		      strlen(cases[i].body) < sizeof(c->body));
+		c->status = cases[i].status;
+		(void)snprintf(c->text, sizeof(c->text), "%s", cases[i].text);
+		(void)snprintf(c->body, sizeof(c->body), "%s", cases[i].body);
+	}
+	s->n_cases = n;
+	(void)sem_post(&s->lock);
+}
+
 void service_set(struct service *service, enum service_mode mode, int status, const char *headers,
 		 const char *body)
 {
@@ -199,6 +241,7 @@ void service_set(struct service *service, enum service_mode mode, int status, co
 
 	while (sem_wait(&s->lock) < 0 && errno == EINTR)
 		;
+	s->n_cases = 0;
 	s->status = status;
 	CHECK(strlen(headers) < sizeof(s->headers) && strlen(body) < sizeof(s->body));
 	(void)snprintf(s->headers, sizeof(s->headers), "%s", headers);

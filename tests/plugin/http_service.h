@@ -39,7 +39,19 @@ void service_down(struct service *service);
 void service_up(struct service *service);
 void service_stop(struct service *service);
 
-/** What it answers from now on; headers: lines with CRLF each, or "". */
+/* What a request is answered that has a text in it. */
+struct service_case {
+	const char *text;
+	int status;
+	const char *body;
+};
+
+#define SERVICE_CASES_MAX 8
+
+/** The first case whose text is in the request is its answer; the last should have "". */
+void service_set_cases(struct service *service, const struct service_case *cases, size_t n);
+
+/** What it answers from now on, whatever the request; headers: lines with CRLF each, or "". */
 void service_set(struct service *service, enum service_mode mode, int status, const char *headers,
 		 const char *body);
 void service_mode(struct service *service, enum service_mode mode);

@@ -425,6 +425,35 @@ bool json_next(const struct json_value *array, size_t *at, struct json_value *el
 	return true;
 }
 
+bool json_is_integer(const struct json_value *v)
+{
+	bool negative = v->raw.len && v->raw.p[0] == '-';
+	uint64_t n = 0;
+
+	if (v->type != JSON_NUMBER)
+		return false;
+	for (size_t i = negative; i < v->raw.len; i++) {
+		char c = v->raw.p[i];
+
+		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
+			return false;
+	}
+	return n <= INT64_MAX && !(negative && n == 0);
+}
+
+bool json_has_controls(struct parlance_str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c < 0x20 || c == 0x7f ||
+		    (c == 0xc2 && i + 1 < text.len && (unsigned char)text.p[i + 1] < 0xa0))
+			return true;
+	}
+	return false;
+}
+
 /* The exponent, bounded: beyond the bound all numbers are too large or zero anyway. */
 static int exponent_of(const char *p, const char *end)
 {
