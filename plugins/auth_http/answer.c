@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/json.h"
+#include "common/json.h"
 #include "answer.h"
 
 /* A time in milliseconds that is less was meant in seconds: it is in the year 1973. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/weburl.h"
+#include "common/weburl.h"
 #include "ask.h"
 #include "table.h"
 

@@ -163,7 +163,7 @@ enum judgment judge_token(struct judge *j, const struct judge_rules *rules,
 	struct parlance_str header_text;
 	struct parlance_str claims_text;
 	struct parlance_str kid = { NULL, 0 };
-	struct token_parts parts;
+	struct token_parts parts = { .header = { NULL, 0 } };
 	struct found_key key;
 	enum judgment judgment;
 	size_t len;

@@ -6,7 +6,7 @@
 #ifndef AUTH_JWT_JWK_H
 #define AUTH_JWT_JWK_H
 
-#include "../lib/json.h"
+#include "common/json.h"
 #include "pubkey.h"
 
 #ifdef __cplusplus

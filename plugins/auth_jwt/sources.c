@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../lib/weburl.h"
+#include "common/weburl.h"
 #include "fetch.h"
 #include "sources.h"
 

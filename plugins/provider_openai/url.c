@@ -3,7 +3,7 @@
 /*
  * The service's address.
  */
-#include "../lib/weburl.h"
+#include "common/weburl.h"
 #include "url.h"
 
 #include <stdio.h>

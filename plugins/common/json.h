@@ -5,8 +5,8 @@
  * and what tree builders do not tell: that a name stands there twice, and how exactly a number is
  * written. Strict, no allocations; values stay text. One thread at a time.
  */
-#ifndef PLUGINS_LIB_JSON_H
-#define PLUGINS_LIB_JSON_H
+#ifndef PLUGINS_COMMON_JSON_H
+#define PLUGINS_COMMON_JSON_H
 
 #include "parlance/plugin.h"
 

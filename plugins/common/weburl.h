@@ -3,8 +3,8 @@
 /*
  * Addresses of services, as they stand in plugins' options. Pure.
  */
-#ifndef PLUGINS_LIB_WEBURL_H
-#define PLUGINS_LIB_WEBURL_H
+#ifndef PLUGINS_COMMON_WEBURL_H
+#define PLUGINS_COMMON_WEBURL_H
 
 #include <stdbool.h>
 #include <stddef.h>
