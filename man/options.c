@@ -40,8 +40,9 @@ int main(int argc, char **argv)
 	strbuf_init(&errors, SIZE_MAX / 2);
 	sections = options_sections(&n);
 	conf_man(sections, n, &text);
-	if (argc > 2) {
-		const struct conf_list load = { (size_t)argc - 2, (const char *const *)(argv + 2) };
+	/* One by one: of some kinds the daemon takes one plugin only. */
+	for (int i = 2; !rc && i < argc; i++) {
+		const struct conf_list load = { 1, (const char *const *)(argv + i) };
 
 		rc = put_plugins(argv[1], &load, &text, &errors);
 	}

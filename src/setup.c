@@ -157,9 +157,7 @@ int setup_fill(struct setup *s, struct strbuf *errors)
 	int rc = options_check(s->conf, errors);
 	int rc_networks;
 	int rc_origins;
-<<<<<<< HEAD
 	int rc_redirects;
-=======
 	int rc_calls;
 
 	n->path = e->path;
@@ -204,15 +202,12 @@ int setup_fill(struct setup *s, struct strbuf *errors)
 
 	rc_networks = read_networks(s, &l->trusted_proxies, errors);
 	rc_origins = read_origins(s, &c->origins, errors);
-<<<<<<< HEAD
 	rc_redirects = check_redirects(s, errors);
-	if (!rc)
-		rc = rc_networks ? rc_networks : rc_origins;
-	return rc ? rc : rc_redirects;
-=======
 	rc_calls = check_calls(&p->seccomp_allow, errors);
 	if (!rc)
 		rc = rc_networks ? rc_networks : rc_origins;
+	if (!rc)
+		rc = rc_redirects;
 	return rc ? rc : rc_calls;
 }
 

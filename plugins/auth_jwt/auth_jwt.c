@@ -3,26 +3,28 @@
 /*
  * The auth plugin for JSON Web Tokens. README.md in this folder documents the options.
  *
- * The order of a verification is the rule: the token's outside, then its header against our list of
- * algorithms, then the signature with the key that belongs to the algorithm, and only then what it
- * says. Everything happens within verify(), so there is never anything to cancel.
+ * A token is judged within verify(), unless it needs a key set that is just being fetched: then it
+ * waits, and is judged again when the fetch has ended.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "claims.h"
-#include "json.h"
-#include "keys.h"
-#include "token.h"
+#include "judge.h"
 
-#define KID_MAX 255
+#define WAITING_MAX 10000 /* tokens */
 
 struct options {
 	struct parlance_list algorithms;
 	const char *secret;
 	const char *key_file;
 	struct parlance_list keys;
+	struct parlance_list jwks;
+	bool jwks_http;
+	int64_t jwks_min_age_s;
+	int64_t jwks_max_age_s;
+	int64_t jwks_retry_s;
+	int64_t jwks_stale_s;
 	struct parlance_list issuer;
 	struct parlance_list audience;
 	struct parlance_list user_claims;
@@ -45,6 +47,27 @@ static const struct parlance_option options[] = {
 	{ OPTION(keys), .type = PARLANCE_OPTION_LIST, .def = "",
 	  .doc = "Keys by the id that tokens have in \"kid\": KID=file:/PATH or "
 		 "KID=credential:NAME." },
+	{ OPTION(jwks), .type = PARLANCE_OPTION_LIST, .def = "",
+	  .doc = "Key sets (JWKS): ISSUER SOURCE for the tokens of one issuer (\"iss\"), which no "
+		 "other key verifies then, or SOURCE for all others; SOURCE is https://URL or "
+		 "file:/PATH." },
+	{ OPTION(jwks_http), .type = PARLANCE_OPTION_BOOL, .def = "no",
+	  .doc = "Fetches key sets by plain http from other machines too, where anybody on the way "
+		 "can put in keys." },
+	{ OPTION(jwks_min_age_s), .type = PARLANCE_OPTION_INT, .def = "60", .min = 1,
+	  .max = 86400, .unit = "s",
+	  .doc = "A key set is not fetched again before, whatever Cache-Control says." },
+	{ OPTION(jwks_max_age_s), .type = PARLANCE_OPTION_INT, .def = "3600", .min = 1,
+	  .max = 604800, .unit = "s",
+	  .doc = "A key set is fetched again after this, or after Cache-Control's max-age if that "
+		 "is less." },
+	{ OPTION(jwks_retry_s), .type = PARLANCE_OPTION_INT, .def = "10", .min = 1, .max = 3600,
+	  .unit = "s",
+	  .doc = "A key id that is not in the set, or a failure, has it fetched again, but not more "
+		 "often than this; files are looked at this often." },
+	{ OPTION(jwks_stale_s), .type = PARLANCE_OPTION_INT, .def = "86400", .min = 1,
+	  .max = 31536000, .unit = "s",
+	  .doc = "A key set that cannot be fetched again stays in force for so long." },
 	{ OPTION(issuer), .type = PARLANCE_OPTION_LIST, .def = "",
 	  .doc = "Issuers (\"iss\") whose tokens are accepted; empty: any." },
 	{ OPTION(audience), .type = PARLANCE_OPTION_LIST, .def = "",
@@ -60,39 +83,47 @@ static const struct parlance_option options[] = {
 
 /* What is made of the options. */
 struct settings {
+	struct settings *next; /* of those that are over */
 	struct keys *keys;
-	struct claims_config claims;
-	char **texts; /* the items of the lists in claims */
+	struct sources *sources;
+	struct judge_rules rules;
+	char **texts; /* the items of the lists in rules.claims */
 	size_t n_texts;
 };
 
-/* What one verification needs, of which there is never more than one. */
-struct scratch {
-	char token[TOKEN_MAX + 1];
-	char header_text[JSON_TEXT_MAX];
-	char claims_text[JSON_TEXT_MAX];
-	char signature[TOKEN_MAX];
-	struct json_object header;
-	struct json_object claims;
-	struct claims_result result;
+/* A token that waits for a key set. */
+struct waiter {
+	struct waiter *next;
+	struct parlance_auth_op *op;
+	const struct parlance_auth_request *request;
+	struct source *source;
 };
 
 struct auth_jwt {
 	const struct parlance_host *host;
 	const struct parlance_auth_sink *sink;
-	struct settings settings;
-	struct scratch scratch;
+	struct settings *settings;
+	struct settings *over; /* the host has not let go of them yet */
+	struct judge *judge;
+	struct waiter *waiters;
+	size_t n_waiters;
 };
 
 /* Settings */
 
-static void settings_free(struct settings *s)
+static void settings_free(struct settings **sp)
 {
+	struct settings *s = *sp;
+
+	if (!s)
+		return;
+	*sp = NULL;
 	keys_free(&s->keys);
+	sources_free(&s->sources);
 	for (size_t i = 0; i < s->n_texts; i++)
 		free(s->texts[i]);
 	free(s->texts);
-	*s = (struct settings){ .keys = NULL };
+	free(s);
 }
 
 /* The lists of a reloaded plugin are gone after the call, so they are copied. */
@@ -111,201 +142,210 @@ static bool copy_list(struct settings *s, const struct parlance_list *from,
 	return true;
 }
 
-static int settings_init(struct settings *s, const struct parlance_host *host,
-			 const struct options *o, char *err, size_t err_size)
+static bool copy_lists(struct settings *s, const struct options *o)
 {
-	const struct keys_config config = { o->algorithms, o->secret, o->key_file, o->keys };
+	struct claims_config *c = &s->rules.claims;
 
-	*s = (struct settings){
-		.claims = { .leeway_ms = o->leeway_s * 1000, .require_exp = o->require_exp },
+	s->texts = calloc(o->issuer.n + o->audience.n + o->user_claims.n, sizeof(*s->texts));
+	return s->texts && copy_list(s, &o->issuer, &c->issuers) &&
+	       copy_list(s, &o->audience, &c->audiences) &&
+	       copy_list(s, &o->user_claims, &c->user_claims);
+}
+
+static void on_wake(void *arg, struct source *source);
+
+static struct settings *settings_new(struct auth_jwt *self, const struct options *o, char *err,
+				     size_t err_size)
+{
+	const struct keys_config keys = { o->algorithms, o->secret, o->key_file, o->keys,
+					  o->jwks.n > 0 };
+	const struct source_config source = {
+		.host = self->host,
+		.times = { (uint64_t)o->jwks_min_age_s * 1000, (uint64_t)o->jwks_max_age_s * 1000,
+			   (uint64_t)o->jwks_retry_s * 1000, (uint64_t)o->jwks_stale_s * 1000 },
+		.wake = on_wake,
+		.arg = self,
 	};
+	struct settings *s;
+
 	if (!o->user_claims.n) {
 		(void)snprintf(err, err_size,
 			       "user_claims is empty; name the claim that has the user's id, such "
 			       "as sub");
-		return -1;
+		return NULL;
 	}
-	s->texts = calloc(o->issuer.n + o->audience.n + o->user_claims.n, sizeof(*s->texts));
-	if (!s->texts || !copy_list(s, &o->issuer, &s->claims.issuers) ||
-	    !copy_list(s, &o->audience, &s->claims.audiences) ||
-	    !copy_list(s, &o->user_claims, &s->claims.user_claims)) {
+	if (o->jwks_min_age_s > o->jwks_max_age_s) {
+		(void)snprintf(err, err_size, "jwks_min_age_s is above jwks_max_age_s");
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s || !copy_lists(s, o)) {
 		(void)snprintf(err, err_size, "out of memory");
-		settings_free(s);
-		return -1;
+		settings_free(&s);
+		return NULL;
 	}
-	s->keys = keys_new(host, &config, err, err_size);
-	if (!s->keys) {
-		settings_free(s);
-		return -1;
+	s->rules.claims.leeway_ms = o->leeway_s * 1000;
+	s->rules.claims.require_exp = o->require_exp;
+	s->keys = keys_new(self->host, &keys, err, err_size);
+	if (s->keys)
+		s->sources = sources_new(&o->jwks, &source, o->jwks_http, err, err_size);
+	if (!s->sources) {
+		settings_free(&s);
+		return NULL;
 	}
-	return 0;
+	s->rules.keys = s->keys;
+	s->rules.sources = s->sources;
+	return s;
+}
+
+/* Frees those that the host has let go of. */
+static void sweep(struct auth_jwt *self)
+{
+	struct settings **at = &self->over;
+
+	while (*at) {
+		struct settings *s = *at;
+
+		if (sources_stop(s->sources)) {
+			*at = s->next;
+			settings_free(&s);
+		} else {
+			at = &s->next;
+		}
+	}
 }
 
 /* Verification */
 
-static const char *describe(enum json_problem problem, bool header)
+static void wait_for(struct auth_jwt *self, struct parlance_auth_op *op,
+		     const struct parlance_auth_request *request, struct source *source)
 {
-	switch (problem) {
-	case JSON_TOO_MANY:
-		return header ? "the header has too many fields" : "it has too many claims";
-	case JSON_TWICE:
-		return header ? "the header has a field twice" : "it has a claim twice";
-	default:
-		return header ? "the header is not a JSON object"
-			      : "the claims are not a JSON object";
+	struct waiter *w = self->n_waiters < WAITING_MAX ? calloc(1, sizeof(*w)) : NULL;
+
+	if (!w) {
+		self->sink->reject(op, PARLANCE_AUTH_TEMPORARY,
+				   "too many tokens wait for a key set");
+		return;
 	}
-}
-
-/* Decodes a part and reads it. *text is what it decodes to. */
-static const char *read_part(struct parlance_str part, bool header, char *buf,
-			     struct json_object *object, struct parlance_str *text)
-{
-	enum json_problem problem;
-	size_t len;
-
-	if (!token_decode(part, buf, JSON_TEXT_MAX, &len))
-		return "it is not base64url";
-	*text = (struct parlance_str){ buf, len };
-	problem = json_read(object, *text);
-	if (problem)
-		return describe(problem, header);
-	/* There may be blanks around an object. */
-	text->p = memchr(buf, '{', len);
-	len -= (size_t)(text->p - buf);
-	text->len = (size_t)((const char *)memrchr(text->p, '}', len) - text->p) + 1;
-	return NULL;
-}
-
-/* The key that the header asks for, by our rules. */
-static const char *choose(const struct keys *keys, const struct json_object *header,
-			  const struct algorithm **alg, const struct jwtlib_key **key)
-{
-	const struct json_value *v = json_get(header, "alg");
-	const char *problem = claims_check_header(header);
-	struct parlance_str id = { NULL, 0 };
-	char name[16];
-	char kid[KID_MAX];
-	size_t len;
-
-	if (problem)
-		return problem;
-	if (!v || v->type != JSON_STRING || !json_string(v, name, sizeof(name), &len))
-		return "the header's alg is not one of those configured";
-	*alg = keys_algorithm(keys, (struct parlance_str){ name, len });
-	if (!*alg)
-		return "the header's alg is not one of those configured";
-	v = json_get(header, "kid");
-	if (v && (v->type != JSON_STRING || !json_string(v, kid, sizeof(kid), &id.len)))
-		return "the header's kid is not a string of a usable length";
-	id.p = v ? kid : NULL;
-	*key = keys_find(keys, *alg, id);
-	return *key ? NULL : "there is no key with its kid for its alg";
-}
-
-/* NULL: good, or expired (scratch.result says which). */
-static const char *judge(struct auth_jwt *self, const struct parlance_auth_request *request,
-			 struct parlance_str *claims_text, bool *no_memory)
-{
-	const struct claims_demands demands = { request->issuer, request->audience };
-	const struct parlance_str token = request->token;
-	struct scratch *s = &self->scratch;
-	const struct jwtlib_key *key = NULL;
-	const struct algorithm *alg = NULL;
-	struct parlance_str header_text;
-	struct token_parts parts;
-	const char *problem;
-	size_t len;
-
-	if (token.len > TOKEN_MAX)
-		return "it is longer than 8192 bytes";
-	if (!token_split(token, &parts))
-		return "it does not have three parts";
-	problem = read_part(parts.header, true, s->header_text, &s->header, &header_text);
-	if (problem)
-		return problem;
-	problem = choose(self->settings.keys, &s->header, &alg, &key);
-	if (problem)
-		return problem;
-	if (!token_decode(parts.signature, s->signature, sizeof(s->signature), &len))
-		return "it is not base64url";
-	/* Read before it is verified, for libjwt reads it too: what we find fault with it does not
-	 * get to see. */
-	problem = read_part(parts.claims, false, s->claims_text, &s->claims, claims_text);
-	if (problem)
-		return problem;
-	memcpy(s->token, token.p, token.len);
-	s->token[token.len] = '\0';
-	switch (jwtlib_verify(key, alg, s->token)) {
-	case JWTLIB_GOOD:
-		break;
-	case JWTLIB_BAD:
-		return "the signature does not fit";
-	case JWTLIB_NO_MEMORY:
-		*no_memory = true;
-		return "out of memory";
-	}
-	return claims_check(&s->claims, &self->settings.claims, &demands,
-			    self->host->wall_ms(self->host->ctx), &s->result);
+	*w = (struct waiter){ self->waiters, op, request, source };
+	self->waiters = w;
+	self->n_waiters++;
+	op->plugin = w;
 }
 
 static void verify(void *self_, struct parlance_auth_op *op,
 		   const struct parlance_auth_request *request)
 {
 	struct auth_jwt *self = self_;
-	struct scratch *s = &self->scratch;
 	const struct parlance_host *host = self->host;
-	struct parlance_identity identity = { .size = sizeof(identity) };
-	bool no_memory = false;
-	const char *problem = judge(self, request, &identity.claims, &no_memory);
+	struct judged judged;
 
-	if (no_memory) {
-		self->sink->reject(op, PARLANCE_AUTH_TEMPORARY, problem);
-	} else if (problem) {
-		host->count(host->ctx, "denied", 1);
-		self->sink->reject(op, PARLANCE_AUTH_DENIED, problem);
-	} else if (s->result.expired) {
-		host->count(host->ctx, "expired", 1);
-		self->sink->reject(op, PARLANCE_AUTH_EXPIRED, "it has expired (exp)");
-	} else {
-		identity.subject.p = s->result.subject;
-		identity.subject.len = s->result.subject_len;
-		identity.expires_ms = s->result.expires_ms;
-		identity.token_id = (struct parlance_str){ s->result.token_id.text,
-							   s->result.token_id.len };
-		identity.session = (struct parlance_str){ s->result.session.text,
-							  s->result.session.len };
-		identity.issued_ms = s->result.issued_ms;
+	op->plugin = NULL;
+	switch (judge_token(self->judge, &self->settings->rules, request, host->wall_ms(host->ctx),
+			    &judged)) {
+	case JUDGMENT_ACCEPTED:
 		host->count(host->ctx, "accepted", 1);
-		self->sink->accept(op, &identity);
+		self->sink->accept(op, &judged.identity);
+		break;
+	case JUDGMENT_DENIED:
+		host->count(host->ctx, "denied", 1);
+		self->sink->reject(op, PARLANCE_AUTH_DENIED, judged.detail);
+		break;
+	case JUDGMENT_EXPIRED:
+		host->count(host->ctx, "expired", 1);
+		self->sink->reject(op, PARLANCE_AUTH_EXPIRED, judged.detail);
+		break;
+	case JUDGMENT_UNKNOWN:
+		host->count(host->ctx, "unknown", 1);
+		self->sink->reject(op, PARLANCE_AUTH_TEMPORARY, judged.detail);
+		break;
+	case JUDGMENT_LATER:
+		wait_for(self, op, request, judged.source);
+		break;
 	}
-	/* Only the token is a secret among what is left. */
-	explicit_bzero(s->token, request->token.len <= TOKEN_MAX ? request->token.len : TOKEN_MAX);
 }
 
-static void cancel(void *self, struct parlance_auth_op *op)
+/* Judges those again that wait for the source (NULL: all). */
+static void wake(struct auth_jwt *self, const struct source *source)
 {
-	/* Nothing is ever under way. */
-	(void)self;
-	(void)op;
+	struct waiter *all = self->waiters;
+
+	/* Who has to wait again is in a list of its own meanwhile. */
+	self->waiters = NULL;
+	while (all) {
+		struct waiter *w = all;
+
+		all = w->next;
+		if (source && w->source != source) {
+			w->next = self->waiters;
+			self->waiters = w;
+			continue;
+		}
+		self->n_waiters--;
+		verify(self, w->op, w->request);
+		free(w);
+	}
+}
+
+static void on_wake(void *arg, struct source *source)
+{
+	wake(arg, source);
+}
+
+static void cancel(void *self_, struct parlance_auth_op *op)
+{
+	struct auth_jwt *self = self_;
+	struct waiter *w = op->plugin;
+	struct waiter **at = &self->waiters;
+
+	if (!w)
+		return;
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	self->n_waiters--;
+	free(w);
+	self->sink->reject(op, PARLANCE_AUTH_TEMPORARY, "its issuer's key set did not come in time");
 }
 
 /* Life */
+
+static void destroy(void *self_)
+{
+	struct auth_jwt *self = self_;
+
+	while (self->over) {
+		struct settings *s = self->over;
+
+		self->over = s->next;
+		settings_free(&s);
+	}
+	settings_free(&self->settings);
+	judge_free(&self->judge);
+	free(self);
+}
 
 static int create(void **out, const struct parlance_host *host, const void *opts, char *err,
 		  size_t err_size)
 {
 	struct auth_jwt *self = calloc(1, sizeof(*self));
 
-	if (!self) {
-		(void)snprintf(err, err_size, "out of memory");
-		return -1;
+	if (self) {
+		self->host = host;
+		self->sink = host->sink;
+		self->judge = judge_new();
 	}
-	self->host = host;
-	self->sink = host->sink;
-	if (settings_init(&self->settings, host, opts, err, err_size)) {
+	if (!self || !self->judge) {
+		(void)snprintf(err, err_size, "out of memory");
 		free(self);
 		return -1;
 	}
+	self->settings = settings_new(self, opts, err, err_size);
+	if (!self->settings) {
+		destroy(self);
+		return -1;
+	}
+	sources_start(self->settings->sources, NULL);
 	*out = self;
 	return 0;
 }
@@ -313,21 +353,17 @@ static int create(void **out, const struct parlance_host *host, const void *opts
 static int reload(void *self_, const void *opts, char *err, size_t err_size)
 {
 	struct auth_jwt *self = self_;
-	struct settings settings;
+	struct settings *settings = settings_new(self, opts, err, err_size);
 
-	if (settings_init(&settings, self->host, opts, err, err_size))
+	if (!settings)
 		return -1;
-	settings_free(&self->settings);
+	sources_start(settings->sources, self->settings->sources);
+	self->settings->next = self->over;
+	self->over = self->settings;
 	self->settings = settings;
+	wake(self, NULL);
+	sweep(self);
 	return 0;
-}
-
-static void destroy(void *self_)
-{
-	struct auth_jwt *self = self_;
-
-	settings_free(&self->settings);
-	free(self);
 }
 
 static const struct parlance_auth_ops ops = {
@@ -345,7 +381,7 @@ static const struct parlance_plugin plugin = {
 	.name = "auth_jwt",
 	.version = "0.1.0",
 	.licence = "MIT",
-	.doc = "Accepts JSON Web Tokens that are signed with a key it knows.",
+	.doc = "Accepts JSON Web Tokens that are signed with a key of their issuer.",
 	.options = options,
 	.n_options = sizeof(options) / sizeof(options[0]),
 	.option_size = sizeof(options[0]),

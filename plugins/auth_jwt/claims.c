@@ -152,33 +152,6 @@ static const char *check_purpose(const struct json_object *claims)
 	return NULL;
 }
 
-/* C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2 9F). */
-static bool has_controls(const char *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)p[i];
-
-		if (c < 0x20 || c == 0x7f ||
-		    (c == 0xc2 && i + 1 < len && (unsigned char)p[i + 1] < 0xa0))
-			return true;
-	}
-	return false;
-}
-
-/* Written as an integer that fits into 64 bits, and not as -0, which is the user 0 elsewhere. */
-static bool is_integer(struct parlance_str raw)
-{
-	bool negative = raw.p[0] == '-';
-	uint64_t n = 0;
-
-	for (size_t i = negative; i < raw.len; i++) {
-		if (raw.p[i] < '0' || raw.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-		    __builtin_add_overflow(n, (uint64_t)(raw.p[i] - '0'), &n))
-			return false;
-	}
-	return n <= INT64_MAX && !(negative && n == 0);
-}
-
 static const char *get_subject(const struct json_object *claims,
 			       const struct parlance_list *user_claims,
 			       struct claims_result *result)
@@ -189,7 +162,7 @@ static const char *get_subject(const struct json_object *claims,
 		v = json_get(claims, user_claims->items[i]);
 	if (!v || v->type == JSON_NULL)
 		return "it names no user";
-	if (v->type == JSON_NUMBER && is_integer(v->raw) && v->raw.len <= sizeof(result->subject)) {
+	if (json_is_integer(v) && v->raw.len <= sizeof(result->subject)) {
 		memcpy(result->subject, v->raw.p, v->raw.len);
 		result->subject_len = v->raw.len;
 		return NULL;
@@ -200,7 +173,7 @@ static const char *get_subject(const struct json_object *claims,
 		return "the user's id is too long, or has a NUL in it";
 	if (!result->subject_len)
 		return "the user's id is empty";
-	if (has_controls(result->subject, result->subject_len))
+	if (json_has_controls((struct parlance_str){ result->subject, result->subject_len }))
 		return "the user's id has control characters in it";
 	return NULL;
 }
@@ -227,7 +200,7 @@ static const char *get_id(const struct json_object *claims, const char *name,
 		return problems[1];
 	if (!id->len)
 		return problems[2];
-	return has_controls(id->text, id->len) ? problems[3] : NULL;
+	return json_has_controls((struct parlance_str){ id->text, id->len }) ? problems[3] : NULL;
 }
 
 static const char *check_ids(const struct json_object *claims, struct claims_result *result)

@@ -6,7 +6,7 @@
 #ifndef AUTH_JWT_CLAIMS_H
 #define AUTH_JWT_CLAIMS_H
 
-#include "json.h"
+#include "common/json.h"
 #include "parlance/auth.h"
 
 #ifdef __cplusplus

@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Keys as JWK (RFC 7517), the only form that all of libjwt 3.x takes. Loop thread.
+ * One public key of a JSON Web Key Set (RFC 7517, 7518 section 6, 8037). Loop thread.
  */
 #ifndef AUTH_JWT_JWK_H
 #define AUTH_JWT_JWK_H
 
-#include <stddef.h>
+#include "common/json.h"
+#include "pubkey.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** The JWK of an HMAC secret, of a public key in PEM: terminated JSON, to be freed by the caller.
- * NULL: no memory, or not such a key. */
-char *jwk_of_secret(const char *bytes, size_t len);
-char *jwk_of_pem(const char *pem, size_t len);
+struct jwk {
+	struct pubkey *key;
+	const struct algorithm *alg; /* the only one that it is for; NULL: all of its family */
+	bool has_kid;
+	size_t kid_len;
+	char kid[KID_MAX];
+};
+
+/** Reads a key that tokens may be verified with. NULL; or why it is none: static text that goes on
+ * after "the key". The id is filled in either case, if there is one that can be. */
+const char *jwk_read(struct jwk *out, const struct json_object *object);
+void jwk_fini(struct jwk *jwk);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <jwt.h>
 #include <openssl/err.h>
@@ -18,48 +20,8 @@
 #include "jwtlib.h"
 
 #ifdef jwt_checker_auto_t
-#include "jwk.h"
-#else
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
-
-static const struct algorithm algorithms[] = {
-	{ "HS256", FAMILY_HMAC, 32 }, { "HS384", FAMILY_HMAC, 48 }, { "HS512", FAMILY_HMAC, 64 },
-	{ "RS256", FAMILY_RSA, 32 },  { "RS384", FAMILY_RSA, 48 },  { "RS512", FAMILY_RSA, 64 },
-	{ "PS256", FAMILY_RSA, 32 },  { "PS384", FAMILY_RSA, 48 },  { "PS512", FAMILY_RSA, 64 },
-	{ "ES256", FAMILY_P256, 32 }, { "ES384", FAMILY_P384, 48 }, { "ES512", FAMILY_P521, 64 },
-	{ "EdDSA", FAMILY_ED25519, 64 },
-};
-
-const struct algorithm *algorithm_find(struct parlance_str name)
-{
-	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
-		if (strlen(algorithms[i].name) == name.len &&
-		    memcmp(algorithms[i].name, name.p, name.len) == 0)
-			return &algorithms[i];
-	}
-	return NULL;
-}
-
-/* Asked at run time: which names of the enum there are differs from version to version. */
-bool jwtlib_knows(const struct algorithm *alg)
-{
-	jwt_alg_t number = jwt_str_alg(alg->name);
-
-#ifndef jwt_checker_auto_t
-	/* The older ones want keys of a type of its own for PS256 (id-RSASSA-PSS), which nobody
-	 * has. */
-	if (alg->name[0] == 'P')
-		return false;
-#endif
-	return number != JWT_ALG_INVAL && number != JWT_ALG_NONE;
-}
-
-#ifdef jwt_checker_auto_t
 
 struct jwtlib_key {
-	enum family family;
 	jwk_set_t *set;
 	const jwk_item_t *item;
 };
@@ -69,7 +31,35 @@ size_t jwtlib_hmac_min(const struct algorithm *alg)
 	return alg->hash_bytes;
 }
 
-struct jwtlib_key *jwtlib_key_new(enum family family, const char *bytes, size_t len)
+/* The JWK of a secret, the only form that 3.x takes: terminated JSON. NULL: no memory. */
+static char *jwk_of_secret(const char *bytes, size_t len)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char begin[] = "{\"kty\":\"oct\",\"k\":\"";
+	char *out = malloc(sizeof(begin) + len / 3 * 4 + 8);
+	size_t n = sizeof(begin) - 1;
+	uint32_t bits = 0;
+	unsigned n_bits = 0;
+
+	if (!out)
+		return NULL;
+	memcpy(out, begin, n);
+	for (size_t i = 0; i < len; i++) {
+		bits = bits << 8 | (unsigned char)bytes[i];
+		n_bits += 8;
+		while (n_bits >= 6) {
+			n_bits -= 6;
+			out[n++] = digits[bits >> n_bits & 63];
+		}
+	}
+	if (n_bits)
+		out[n++] = digits[bits << (6 - n_bits) & 63];
+	memcpy(out + n, "\"}", 3);
+	return out;
+}
+
+struct jwtlib_key *jwtlib_key_new(const char *bytes, size_t len)
 {
 	struct jwtlib_key *key = calloc(1, sizeof(*key));
 	size_t json_len;
@@ -77,8 +67,7 @@ struct jwtlib_key *jwtlib_key_new(enum family family, const char *bytes, size_t 
 
 	if (!key)
 		return NULL;
-	key->family = family;
-	json = family == FAMILY_HMAC ? jwk_of_secret(bytes, len) : jwk_of_pem(bytes, len);
+	json = jwk_of_secret(bytes, len);
 	if (!json)
 		goto fail;
 	json_len = strlen(json);
@@ -109,17 +98,17 @@ void jwtlib_key_free(struct jwtlib_key **keyp)
 	free(key);
 }
 
-enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algorithm *alg,
-				 const char *token)
+enum signature_result jwtlib_verify(const struct jwtlib_key *key, const struct algorithm *alg,
+				    const char *token)
 {
 	jwt_checker_t *checker;
 	bool good;
 
-	if (alg->family != key->family)
-		return JWTLIB_BAD;
+	if (alg->family != FAMILY_HMAC)
+		return SIGNATURE_BAD;
 	checker = jwt_checker_new();
 	if (!checker)
-		return JWTLIB_NO_MEMORY;
+		return SIGNATURE_NO_MEMORY;
 	/* The times are judged elsewhere, with our clock. */
 	good = jwt_checker_setkey(checker, jwt_str_alg(alg->name), key->item) == 0 &&
 	       jwt_checker_time_leeway(checker, JWT_CLAIM_EXP, -1) == 0 &&
@@ -127,7 +116,7 @@ enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algo
 	       jwt_checker_verify(checker, token) == 0;
 	jwt_checker_free(checker);
 	ERR_clear_error();
-	return good ? JWTLIB_GOOD : JWTLIB_BAD;
+	return good ? SIGNATURE_GOOD : SIGNATURE_BAD;
 }
 
 #else
@@ -135,7 +124,6 @@ enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algo
 /* In pages of its own, which are left out of core dumps, and not swapped out where the system allows
  * that: a secret is no more than that. */
 struct jwtlib_key {
-	enum family family;
 	size_t size; /* of the pages */
 	size_t len;
 	unsigned char bytes[];
@@ -147,7 +135,7 @@ size_t jwtlib_hmac_min(const struct algorithm *alg)
 	return 1;
 }
 
-struct jwtlib_key *jwtlib_key_new(enum family family, const char *bytes, size_t len)
+struct jwtlib_key *jwtlib_key_new(const char *bytes, size_t len)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = (sizeof(struct jwtlib_key) + len + page - 1) / page * page;
@@ -162,7 +150,6 @@ struct jwtlib_key *jwtlib_key_new(enum family family, const char *bytes, size_t 
 	(void)madvise(pages, size, MADV_DONTDUMP);
 	(void)mlock(pages, size);
 	key = pages;
-	key->family = family;
 	key->size = size;
 	key->len = len;
 	memcpy(key->bytes, bytes, len);
@@ -180,15 +167,15 @@ void jwtlib_key_free(struct jwtlib_key **keyp)
 	(void)munmap(key, key->size);
 }
 
-enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algorithm *alg,
-				 const char *token)
+enum signature_result jwtlib_verify(const struct jwtlib_key *key, const struct algorithm *alg,
+				    const char *token)
 {
 	jwt_t *jwt = NULL;
 	bool good;
 	int rc;
 
-	if (alg->family != key->family)
-		return JWTLIB_BAD;
+	if (alg->family != FAMILY_HMAC)
+		return SIGNATURE_BAD;
 	rc = jwt_decode(&jwt, token, key->bytes, (int)key->len);
 	good = rc == 0 && jwt && jwt_get_alg(jwt) == jwt_str_alg(alg->name);
 	jwt_free(jwt);
@@ -196,8 +183,8 @@ enum jwtlib_result jwtlib_verify(const struct jwtlib_key *key, const struct algo
 	 * TLS connection of this thread for its own. */
 	ERR_clear_error();
 	if (good)
-		return JWTLIB_GOOD;
-	return rc == ENOMEM ? JWTLIB_NO_MEMORY : JWTLIB_BAD;
+		return SIGNATURE_GOOD;
+	return rc == ENOMEM ? SIGNATURE_NO_MEMORY : SIGNATURE_BAD;
 }
 
 #endif

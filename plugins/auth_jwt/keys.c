@@ -14,10 +14,11 @@
 #define KEYS_MAX 64
 #define ALGORITHMS_MAX 16
 #define SECRET_MIN 8 /* bytes; what is shorter is guessed in no time */
-#define KID_MAX 255
 
+/* One of the two. */
 struct key {
-	struct jwtlib_key *lib;
+	struct jwtlib_key *secret;
+	struct pubkey *public;
 	enum family family;
 	char kid[KID_MAX + 1];
 	bool has_kid;
@@ -67,11 +68,6 @@ static int add_algorithms(struct keys *k, const struct parlance_list *names, cha
 				    "algorithms names \"%.32s\"; there are HS256, HS384, HS512, "
 				    "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, "
 				    "ES512 and EdDSA",
-				    name);
-		if (!jwtlib_knows(alg))
-			return fail(err, err_size,
-				    "algorithms names %s, which the installed libjwt does not "
-				    "know; take it out, or use a later libjwt",
 				    name);
 		if (keys_algorithm(k, str_of(name)))
 			continue;
@@ -131,8 +127,9 @@ static int check_secret(const struct parlance_host *host, const struct algorithm
 	return 0;
 }
 
-static int add_key(struct keys *k, enum family family, const char *kid, const char *bytes,
-		   size_t len, const char *source, char *err, size_t err_size)
+/* Takes the key over. */
+static int add_key(struct keys *k, enum family family, const char *kid, struct jwtlib_key **secret,
+		   struct pubkey **public, const char *source, char *err, size_t err_size)
 {
 	struct key *key = &k->keys[k->n_keys];
 
@@ -146,9 +143,10 @@ static int add_key(struct keys *k, enum family family, const char *kid, const ch
 	}
 	if (k->n_keys == KEYS_MAX)
 		return fail(err, err_size, "there are more than %d keys", KEYS_MAX);
-	key->lib = jwtlib_key_new(family, bytes, len);
-	if (!key->lib)
-		return fail(err, err_size, "%s is not accepted by libjwt", source);
+	key->secret = *secret;
+	key->public = *public;
+	*secret = NULL;
+	*public = NULL;
 	key->family = family;
 	if (kid) {
 		(void)snprintf(key->kid, sizeof(key->kid), "%s", kid);
@@ -165,14 +163,15 @@ static int add_text(const struct parlance_host *host, struct keys *k, const char
 {
 	enum family family = FAMILY_HMAC;
 	const struct algorithm *alg;
-	char *pem = NULL;
-	size_t pem_len;
+	struct jwtlib_key *secret = NULL;
+	struct pubkey *public = NULL;
 	int rc;
 
 	if (pem_is(text)) {
-		rc = pem_read(text, source, &family, &pem, &pem_len, err, err_size);
-		if (rc)
-			return rc;
+		public = pem_read(text, source, err, err_size);
+		if (!public)
+			return -1;
+		family = pubkey_family(public);
 	}
 	alg = strongest(k, family);
 	if (!alg)
@@ -180,19 +179,23 @@ static int add_text(const struct parlance_host *host, struct keys *k, const char
 			  "%s is %s, and algorithms names none for such a key; add one, or take "
 			  "the key out",
 			  source,
-			  family == FAMILY_HMAC	     ? "a secret"
-			  : family == FAMILY_RSA     ? "an RSA key"
-			  : family == FAMILY_ED25519 ? "an Ed25519 key"
-						     : "an EC key");
+			  family == FAMILY_HMAC	   ? "a secret"
+			  : family == FAMILY_RSA   ? "an RSA key"
+			  : family == FAMILY_EDDSA ? "an Ed25519 or Ed448 key"
+						   : "an EC key");
 	else if (family == FAMILY_HMAC)
 		rc = check_secret(host, alg, text, source, err, err_size);
 	else
 		rc = 0;
-	if (rc == 0 && pem)
-		rc = add_key(k, family, kid, pem, pem_len, source, err, err_size);
-	else if (rc == 0)
-		rc = add_key(k, family, kid, text.p, text.len, source, err, err_size);
-	free(pem);
+	if (rc == 0 && family == FAMILY_HMAC) {
+		secret = jwtlib_key_new(text.p, text.len);
+		if (!secret)
+			rc = fail(err, err_size, "%s is not accepted by libjwt", source);
+	}
+	if (rc == 0)
+		rc = add_key(k, family, kid, &secret, &public, source, err, err_size);
+	jwtlib_key_free(&secret);
+	pubkey_free(&public);
 	return rc;
 }
 
@@ -226,15 +229,31 @@ static int add_named(const struct parlance_host *host, struct keys *k, const cha
 	return add_source(host, k, kid, equals + 1, "keys", err, err_size);
 }
 
-static int check_use(const struct keys *k, char *err, size_t err_size)
+/* Whether an algorithm is for public keys, which key sets may bring. */
+static bool has_public(const struct keys *k)
 {
-	if (!k->n_keys)
+	for (size_t i = 0; i < k->n_algorithms; i++) {
+		if (k->algorithms[i]->family != FAMILY_HMAC)
+			return true;
+	}
+	return false;
+}
+
+static int check_use(const struct keys *k, bool has_sets, char *err, size_t err_size)
+{
+	if (!k->n_keys && !has_sets)
 		return fail(err, err_size,
 			    "there is no key to verify tokens with; set secret (or "
-			    "JWT_ACCESS_SECRET in the environment), key_file or keys");
+			    "JWT_ACCESS_SECRET in the environment), key_file, keys or jwks");
+	if (has_sets && !has_public(k))
+		return fail(err, err_size,
+			    "jwks brings public keys, and algorithms names none for such; set it to "
+			    "what the issuers sign with, such as RS256, ES256, EdDSA");
 	for (size_t i = 0; i < k->n_algorithms; i++) {
 		size_t n = 0;
 
+		if (has_sets && k->algorithms[i]->family != FAMILY_HMAC)
+			continue;
 		while (n < k->n_keys && k->keys[n].family != k->algorithms[i]->family)
 			n++;
 		if (n == k->n_keys)
@@ -267,7 +286,7 @@ struct keys *keys_new(const struct parlance_host *host, const struct keys_config
 	for (size_t i = 0; rc == 0 && i < config->keys.n; i++)
 		rc = add_named(host, k, config->keys.items[i], err, err_size);
 	if (rc == 0)
-		rc = check_use(k, err, err_size);
+		rc = check_use(k, config->has_sets, err, err_size);
 	if (rc)
 		keys_free(&k);
 	return k;
@@ -280,8 +299,10 @@ void keys_free(struct keys **kp)
 	if (!k)
 		return;
 	*kp = NULL;
-	for (size_t i = 0; i < k->n_keys; i++)
-		jwtlib_key_free(&k->keys[i].lib);
+	for (size_t i = 0; i < k->n_keys; i++) {
+		jwtlib_key_free(&k->keys[i].secret);
+		pubkey_free(&k->keys[i].public);
+	}
 	free(k);
 }
 
@@ -303,12 +324,12 @@ static bool kid_fits(const struct key *key, struct parlance_str kid)
 	return strlen(key->kid) == kid.len && memcmp(key->kid, kid.p, kid.len) == 0;
 }
 
-const struct jwtlib_key *keys_find(const struct keys *k, const struct algorithm *alg,
-				   struct parlance_str kid)
+struct found_key keys_find(const struct keys *k, const struct algorithm *alg,
+			   struct parlance_str kid)
 {
 	for (size_t i = 0; i < k->n_keys; i++) {
 		if (k->keys[i].family == alg->family && (!k->any_kid || kid_fits(&k->keys[i], kid)))
-			return k->keys[i].lib;
+			return (struct found_key){ k->keys[i].secret, k->keys[i].public };
 	}
-	return NULL;
+	return (struct found_key){ NULL, NULL };
 }

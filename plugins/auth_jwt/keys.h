@@ -8,6 +8,7 @@
 #define AUTH_JWT_KEYS_H
 
 #include "jwtlib.h"
+#include "pubkey.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,6 +22,7 @@ struct keys_config {
 	const char *secret;
 	const char *key_file;
 	struct parlance_list keys; /* "KID=SOURCE" */
+	bool has_sets;             /* there are key sets beside them */
 };
 
 /** Makes the keys; weak ones and such without use are refused. NULL: err has a sentence. */
@@ -32,10 +34,16 @@ void keys_free(struct keys **keys);
 /** The algorithm, if it may be used; else NULL. */
 const struct algorithm *keys_algorithm(const struct keys *keys, struct parlance_str name);
 
-/** The key for tokens of that algorithm, or NULL. kid: the token's key id, p is NULL if it has
+/* A key, one of the two; or none. Borrowed. */
+struct found_key {
+	const struct jwtlib_key *secret;
+	const struct pubkey *public;
+};
+
+/** The key for tokens of that algorithm. kid: the token's key id, p is NULL if it has
  * none. Where no key has an id, the token's does not matter. */
-const struct jwtlib_key *keys_find(const struct keys *keys, const struct algorithm *alg,
-				   struct parlance_str kid);
+struct found_key keys_find(const struct keys *keys, const struct algorithm *alg,
+			   struct parlance_str kid);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * Public keys in PEM, looked at with OpenSSL before libjwt gets them: libjwt (1.x, 2.x) cannot say
- * what a key is. Loop thread.
+ * Public keys in PEM. Loop thread.
  */
 #ifndef AUTH_JWT_PEM_H
 #define AUTH_JWT_PEM_H
 
-#include "jwtlib.h"
+#include "pubkey.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,10 +19,8 @@ bool pem_is(struct parlance_str text);
  * be taken for an HMAC secret: a public key is known to everybody. */
 bool pem_is_other_form(struct parlance_str text);
 
-/** Reads a public key, and writes it anew, alone and in its plain form, to *out (freed with free).
- * 0; or -1, err has a sentence that begins with the source. */
-int pem_read(struct parlance_str text, const char *source, enum family *family, char **out,
-	     size_t *out_len, char *err, size_t err_size);
+/** Reads a public key. NULL: err has a sentence that begins with the source. */
+struct pubkey *pem_read(struct parlance_str text, const char *source, char *err, size_t err_size);
 
 #ifdef __cplusplus
 }

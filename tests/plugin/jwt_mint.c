@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /* Tokens: RFC 7515, 7518, 8037. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 #include "jwt_mint.h"
 #include "base/check.h"
@@ -72,6 +74,9 @@ static EVP_PKEY *make(enum mint_kind kind)
 		[MINT_P384] = { EVP_PKEY_EC, 0, NID_secp384r1 },
 		[MINT_P521] = { EVP_PKEY_EC, 0, NID_secp521r1 },
 		[MINT_ED25519] = { EVP_PKEY_ED25519, 0, 0 },
+		[MINT_ED448] = { EVP_PKEY_ED448, 0, 0 },
+		[MINT_P256_OTHER] = { EVP_PKEY_EC, 0, NID_X9_62_prime256v1 },
+		[MINT_ED25519_OTHER] = { EVP_PKEY_ED25519, 0, 0 },
 	};
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(kinds[kind].type, NULL);
 	EVP_PKEY *pkey = NULL;
@@ -140,6 +145,81 @@ void mint_free(void)
 	}
 }
 
+static bool is_eddsa(enum mint_kind kind)
+{
+	return kind == MINT_ED25519 || kind == MINT_ED25519_OTHER || kind == MINT_ED448;
+}
+
+/* In DER, the point of an EC key is at the end; n of an RSA key of 2048 bits is behind 9 bytes. */
+static char *jwk_values(enum mint_kind kind)
+{
+	EVP_PKEY *pkey = pkey_of(kind);
+	unsigned char raw[64];
+	unsigned char *der = NULL;
+	size_t raw_len = sizeof(raw);
+	size_t half = kind == MINT_P384 ? 48 : kind == MINT_P521 ? 66 : 32;
+	const char *curve = half == 48 ? "P-384" : half == 66 ? "P-521" : "P-256";
+	char text[2][400];
+	char *out;
+	int len;
+
+	if (is_eddsa(kind)) {
+		CHECK(EVP_PKEY_get_raw_public_key(pkey, raw, &raw_len) == 1);
+		(void)encode(raw, raw_len, text[0]);
+		CHECK(asprintf(&out, "\"kty\":\"OKP\",\"crv\":\"%s\",\"x\":\"%s\"",
+			       kind == MINT_ED448 ? "Ed448" : "Ed25519", text[0]) > 0);
+		return out;
+	}
+	if (kind == MINT_RSA) {
+		len = i2d_PublicKey(pkey, &der);
+		CHECK(len == 270);
+		(void)encode(der + 9, 256, text[0]);
+		CHECK(asprintf(&out, "\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"%s\"", text[0]) > 0);
+	} else {
+		len = i2d_PUBKEY(pkey, &der);
+		CHECK(len > (int)(2 * half));
+		(void)encode(der + len - 2 * half, half, text[0]);
+		(void)encode(der + len - half, half, text[1]);
+		CHECK(asprintf(&out, "\"kty\":\"EC\",\"crv\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"",
+			       curve, text[0], text[1]) > 0);
+	}
+	OPENSSL_free(der);
+	return out;
+}
+
+char *mint_jwk(enum mint_kind kind, const char *kid, const char *more)
+{
+	char *values = jwk_values(kind);
+	char *out;
+
+	CHECK(asprintf(&out, "{%s%s%s%s%s%s}", values, kid ? ",\"kid\":\"" : "", kid ? kid : "",
+		       kid ? "\"" : "", more ? "," : "", more ? more : "") > 0);
+	free(values);
+	return out;
+}
+
+char *mint_jwks(char *jwk, ...)
+{
+	char *out = strdup("{\"keys\":[");
+	const char *comma = "";
+	va_list ap;
+	char *more;
+
+	CHECK(out);
+	va_start(ap, jwk);
+	for (; jwk; jwk = va_arg(ap, char *)) {
+		CHECK(asprintf(&more, "%s%s%s", out, comma, jwk) > 0);
+		free(out);
+		free(jwk);
+		out = more;
+		comma = ",";
+	}
+	va_end(ap);
+	CHECK(asprintf(&more, "%s]}", out) > 0);
+	free(out);
+	return more;
+}
+
 static const EVP_MD *hash_of(const char *alg)
 {
 	if (strstr(alg, "384"))
@@ -181,7 +261,7 @@ char *mint_hmac(const char *alg, const char *header, const char *claims, const v
 /* ECDSA in JWS is r and s, each of the length of the curve (RFC 7518 section 3.4). */
 static size_t plain_ecdsa(unsigned char *signature, size_t len, enum mint_kind kind)
 {
-	int half = kind == MINT_P256 ? 32 : kind == MINT_P384 ? 48 : 66;
+	int half = kind == MINT_P256 || kind == MINT_P256_OTHER ? 32 : kind == MINT_P384 ? 48 : 66;
 	const unsigned char *p = signature;
 	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)len);
 
@@ -203,7 +283,7 @@ char *mint_signed(const char *alg, const char *header, const char *claims, enum 
 	size_t n = input(alg, &header, plain, sizeof(plain), claims, &text);
 
 	CHECK(ctx);
-	CHECK(EVP_DigestSignInit(ctx, &pctx, kind == MINT_ED25519 ? NULL : hash_of(alg), NULL,
+	CHECK(EVP_DigestSignInit(ctx, &pctx, is_eddsa(kind) ? NULL : hash_of(alg), NULL,
 				 pkey_of(kind)) == 1);
 	if (alg[0] == 'P') {
 		CHECK(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1);
@@ -212,7 +292,8 @@ char *mint_signed(const char *alg, const char *header, const char *claims, enum 
 	CHECK(EVP_DigestSign(ctx, signature, &len, (unsigned char *)text, n) == 1);
 	EVP_MD_CTX_free(ctx);
 	free(text);
-	if (kind == MINT_P256 || kind == MINT_P384 || kind == MINT_P521)
+	if (kind == MINT_P256 || kind == MINT_P256_OTHER || kind == MINT_P384 ||
+	    kind == MINT_P521)
 		len = plain_ecdsa(signature, len, kind);
 	return mint_raw(header, strlen(header), claims, strlen(claims), signature, len);
 }

@@ -20,6 +20,9 @@ enum mint_kind {
 	MINT_P384,
 	MINT_P521,
 	MINT_ED25519,
+	MINT_ED448,
+	MINT_P256_OTHER, /* another key of the same kind */
+	MINT_ED25519_OTHER,
 	MINT_KINDS,
 };
 
@@ -27,6 +30,11 @@ enum mint_kind {
  * in all of the program's life. */
 const char *mint_private_pem(enum mint_kind kind);
 const char *mint_public_pem(enum mint_kind kind);
+/** The public key as a JWK, RSA_SHORT excepted; kid and more ("\"use\":\"sig\"", NULL: nothing) are
+ * added. To be freed. */
+char *mint_jwk(enum mint_kind kind, const char *kid, const char *more);
+/** A set of JWKs, the last NULL, all of which are freed. To be freed. */
+char *mint_jwks(char *jwk, ...);
 /** Frees all keys. */
 void mint_free(void);
 

@@ -5,8 +5,8 @@
  * and what tree builders do not tell: that a name stands there twice, and how exactly a number is
  * written. Strict, no allocations; values stay text. One thread at a time.
  */
-#ifndef AUTH_JWT_JSON_H
-#define AUTH_JWT_JSON_H
+#ifndef PLUGINS_COMMON_JSON_H
+#define PLUGINS_COMMON_JSON_H
 
 #include "parlance/plugin.h"
 
@@ -54,6 +54,9 @@ enum json_problem {
 /** Reads the object, which borrows the text. The whole text is checked. */
 enum json_problem json_read(struct json_object *o, struct parlance_str text);
 
+/** The same without a bound on the text, of which the names alone have to fit. */
+enum json_problem json_read_long(struct json_object *o, struct parlance_str text);
+
 /** The member's value, or NULL. */
 const struct json_value *json_get(const struct json_object *o, const char *name);
 
@@ -67,6 +70,14 @@ bool json_is_str(const struct json_value *v, struct parlance_str text);
 
 /** The array's elements one by one: *at is 0 before the first. False: no more. */
 bool json_next(const struct json_value *array, size_t *at, struct json_value *element);
+
+/** Whether a number is written as an integer that fits into 64 bits, and not as -0, which is another
+ * text than 0: what serves as an id must have one spelling. */
+bool json_is_integer(const struct json_value *v);
+
+/** Whether a text has control characters: C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2
+ * 9F). */
+bool json_has_controls(struct parlance_str text);
 
 enum json_number {
 	JSON_NUMBER_OK = 1,

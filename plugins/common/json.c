@@ -331,7 +331,8 @@ static enum json_problem add_member(struct json_object *o, size_t *used,
 
 	if (o->n == JSON_MEMBERS_MAX)
 		return JSON_TOO_MANY;
-	/* Decoded text is never longer than its source, so only a NUL fails here. */
+	/* Decoded text is never longer than its source: only a NUL fails here, or very long names
+	 * of a long text. */
 	if (!json_string(name, o->names + *used, sizeof(o->names) - *used, &len))
 		return JSON_MALFORMED;
 	m->name = (struct parlance_str){ o->names + *used, len };
@@ -375,12 +376,16 @@ static enum json_problem read_members(struct json_object *o, struct cursor *c)
 
 enum json_problem json_read(struct json_object *o, struct parlance_str text)
 {
+	o->n = 0;
+	return text.len > JSON_TEXT_MAX ? JSON_TOO_MANY : json_read_long(o, text);
+}
+
+enum json_problem json_read_long(struct json_object *o, struct parlance_str text)
+{
 	struct cursor c = { text.p, text.p + text.len };
 	enum json_problem problem;
 
 	o->n = 0;
-	if (text.len > JSON_TEXT_MAX)
-		return JSON_TOO_MANY;
 	if (!utf8_valid(text))
 		return JSON_MALFORMED;
 	skip_blanks(&c);
@@ -418,6 +423,35 @@ bool json_next(const struct json_value *array, size_t *at, struct json_value *el
 		return false;
 	*at = (size_t)(c.p - array->raw.p);
 	return true;
+}
+
+bool json_is_integer(const struct json_value *v)
+{
+	bool negative = v->raw.len && v->raw.p[0] == '-';
+	uint64_t n = 0;
+
+	if (v->type != JSON_NUMBER)
+		return false;
+	for (size_t i = negative; i < v->raw.len; i++) {
+		char c = v->raw.p[i];
+
+		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
+			return false;
+	}
+	return n <= INT64_MAX && !(negative && n == 0);
+}
+
+bool json_has_controls(struct parlance_str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c < 0x20 || c == 0x7f ||
+		    (c == 0xc2 && i + 1 < text.len && (unsigned char)text.p[i + 1] < 0xa0))
+			return true;
+	}
+	return false;
 }
 
 /* The exponent, bounded: beyond the bound all numbers are too large or zero anyway. */
