@@ -144,6 +144,7 @@ static void complete(struct fake_call *call, const struct storage_answer *answer
 	call->done(call->arg, answer);
 	for (size_t i = 0; i < call->n_params; i++)
 		take_back(call->params[i]);
+	take_back(call->key);
 	free(call);
 }
 
