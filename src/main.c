@@ -437,8 +437,10 @@ int main(int argc, char **argv)
 	int status = -1;
 	int c;
 
-	if (!overrides)
+	if (!overrides) {
+		(void)fputs("parlanced: out of memory\n", stderr);
 		return 1;
+	}
 	while (status < 0 && (c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':

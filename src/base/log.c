@@ -27,6 +27,7 @@
 #define LOG_TAIL_MAX 16 /* kept free for what ends a line */
 
 static atomic_int log_level = LOG_LEVEL_INFO;
+static atomic_uint log_lost; /* lines that could not be written; the next that can says so */
 static atomic_int log_format = LOG_FORMAT_KV;
 static atomic_int log_fd = STDERR_FILENO;
 
@@ -253,6 +254,27 @@ static void put_head(struct line *l, enum log_format format, enum log_level leve
 	put(l, ": ", 2);
 }
 
+/* A log that cannot be written has nowhere to say so, until it can be again. */
+static void write_line(const struct line *l)
+{
+	unsigned int lost;
+	ssize_t n;
+
+	do
+		n = write(atomic_load(&log_fd), l->buf, l->len);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)l->len) {
+		atomic_fetch_add(&log_lost, 1);
+		return;
+	}
+	if (!atomic_load(&log_lost))
+		return;
+	lost = atomic_exchange(&log_lost, 0);
+	if (lost)
+		log_err("log", LOG_FIELDS(LOG_UINT("lines", lost)),
+			"lines were lost (they could not be written: is the disk full?)");
+}
+
 void log_line(enum log_level level, const char *subject, const struct log_field *fields,
 	      const char *fmt, ...)
 {
@@ -286,9 +308,7 @@ void log_line(enum log_level level, const char *subject, const struct log_field 
 	if (l.full)
 		put_end(&l, l.json ? ",\"cut\":1" : " cut=1");
 	put_end(&l, l.json ? "}\n" : "\n");
-	/* A log that cannot be written has nowhere to say so. */
-	while (write(atomic_load(&log_fd), l.buf, l.len) < 0 && errno == EINTR)
-		;
+	write_line(&l);
 	errno = saved_errno;
 }
 

@@ -70,6 +70,11 @@ static struct parcel *new_parcel(struct core *core, int64_t to)
 	p->to = to;
 	strbuf_init(&p->text, SIZE_MAX / 2);
 	strbuf_printf(&p->text, "{\"f\":%" PRId64 ",\"m\":[", core->instance);
+	if (!strbuf_ok(&p->text)) {
+		strbuf_fini(&p->text);
+		free(p);
+		return NULL;
+	}
 	core->outbox_bytes += p->text.len;
 	list_push_back(&core->outbox, &p->node);
 	return p;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "wire/json_scan.h"
+#include "wire/sio_packet.h"
 
 /* An event, taken apart. */
 struct event {
@@ -56,6 +57,18 @@ static void emit_missed(struct event *e, const char *name, struct slice json, bo
 	member_emit(e->only, name, json);
 }
 
+/* Who cannot be told comes back, and gets what he missed. */
+static void let_go(struct event *e, const char *name, uint64_t except)
+{
+	struct sio_socket *s;
+
+	log_err("chat", LOG_FIELDS(LOG_STR("event", name)),
+		"not delivered, the connections are closed (out of memory)");
+	for (size_t i = 0; (s = sio_room_member(e->core->nsp, e->room->name, i)); i++)
+		if (sio_id(s) != except && wants(e, s))
+			sio_disconnect(s, true);
+}
+
 static void emit_json(struct event *e, const char *name, struct slice json, bool to_origin,
 		      int aliases)
 {
@@ -77,7 +90,7 @@ static void emit_json(struct event *e, const char *name, struct slice json, bool
 	e->room->part = e->part;
 	if (!json.len ||
 	    sio_emit_rooms(e->core->nsp, &e->room->name, 1, &except, origin ? 1 : 0, &message) != 0)
-		log_err("chat", LOG_FIELDS(LOG_STR("event", name)), "not delivered (out of memory)");
+		let_go(e, name, except);
 }
 
 static void emit(struct event *e, const char *name, bool to_origin, int aliases)
@@ -336,10 +349,12 @@ static void on_message_deleted(struct event *e)
 static void on_published(struct event *e)
 {
 	struct slice name = field_text(e->core, e->body, "event");
+	struct slice data = field(e->core, e->body, "data");
 	char *text = arena_strndup(&e->core->scratch, name.p, name.len);
 
-	if (text && name.len && !memchr(name.p, '\0', name.len))
-		emit_json(e, text, field(e->core, e->body, "data"), true, 0);
+	if (text && data.len && name.len && !memchr(name.p, '\0', name.len) &&
+	    !sio_name_reserved(name))
+		emit_json(e, text, data, true, 0);
 }
 
 static void disconnect(struct member *m)

@@ -11,6 +11,10 @@
 /* How long a closed polling session waits for a GET that fetches what is left. */
 #define FLUSH_TIMEOUT_MS 5000
 
+/* A deadline that is noticed later than this was missed by us: the process was stopped, or the
+ * machine slept. */
+#define LATE_MS 1000
+
 static const uint8_t allowed_moves[] = {
 	[SESSION_POLLING] = 1 << SESSION_PROBING | 1 << SESSION_WEBSOCKET | 1 << SESSION_FLUSHING |
 			    1 << SESSION_CLOSED,
@@ -153,6 +157,11 @@ static void on_heartbeat(struct timer *timer)
 	if (loop_now_ms(s->net->loop) < s->due_ms) {
 		arm(s);
 		return;
+	}
+	/* Nobody has looked for the pongs that came meanwhile: all would be cut off at once. */
+	if (loop_now_ms(s->net->loop) - s->due_ms > LATE_MS) {
+		s->due_ms = loop_now_ms(s->net->loop);
+		s->sent_since_ping = true;
 	}
 	/* The pong of a client that is still taking what lies before the ping cannot be here. */
 	if (s->pong_awaited && s->sent_since_ping) {

@@ -8,7 +8,9 @@
 
 #include "fake_time.h"
 
-static uint64_t now_ms = 1000;
+#define START_MS 1000
+
+static uint64_t now_ms = START_MS;
 
 /* A loop has one timer: the one under its wheel. */
 static uv_timer_t *armed;
@@ -40,6 +42,7 @@ int uv_timer_stop(uv_timer_t *timer)
 void fake_time_reset(void)
 {
 	armed = NULL;
+	now_ms = START_MS;
 }
 
 bool fake_time_step(uint64_t until_ms)

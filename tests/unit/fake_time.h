@@ -13,7 +13,7 @@
 
 #include "loop/loop.h"
 
-/** Before a loop is made: forgets the timer of the one before. */
+/** Before a loop is made: forgets the timer of the one before, and time begins anew. */
 void fake_time_reset(void);
 
 /** Moves the clock to the time of the loop's next timer and fires it, if that is at or before

@@ -230,12 +230,17 @@ static void test_errno_and_closed_fd(void **state)
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_KV, -1);
 	errno = ENOTDIR;
 	log_err("s", NULL, "nowhere to go");
+	log_info("s", NULL, "nor this");
 	assert_int_equal(errno, ENOTDIR);
 	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL, fds[1]);
 	errno = ENOTDIR;
 	log_err("s", NULL, "%m");
 	assert_int_equal(errno, ENOTDIR);
-	assert_string_equal(written(), "<3>s: Not a directory\n");
+	assert_string_equal(written(), "<3>s: Not a directory\n"
+				       "<3>log: lines were lost (they could not be written: is the "
+				       "disk full?) lines=2\n");
+	log_info("s", NULL, "once");
+	assert_string_equal(written(), "<6>s: once\n");
 }
 
 static void test_auto(void **state)
