@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * The filter has three answers. What the daemon and its libraries need is allowed. What none of them
- * does, and who has taken the process over would do next, ends it with SIGSYS, which the kernel logs:
- * running programs, debugging others, changing users, namespaces, mounts, kernel modules. Everything
- * else fails with ENOSYS, as on a kernel that lacks it: libraries try new calls, and name service
- * modules odd ones, and have a way without; no bad day comes from there.
+ * The filter has three answers. What the daemon and its libraries need is allowed. What none of
+ * them does, and who has taken the process over would do next, ends it with SIGSYS, which the
+ * kernel logs: running programs, debugging others, changing users, namespaces, mounts, kernel
+ * modules. Everything else fails with ENOSYS, as on a kernel that lacks it: libraries try new calls,
+ * and name service modules odd ones, and have a way without; no bad day comes from there.
  */
 #include <errno.h>
 #include <string.h>
@@ -88,8 +88,8 @@ static bool is_extra(const struct filter *f, const char *name)
 	return false;
 }
 
-/* A call that this libseccomp does not know is one that the default is good enough for; one that the
- * architecture does not have is passed over by libseccomp. */
+/* A call that this libseccomp does not know is one that the default is good enough for; one that
+ * the architecture does not have is passed over by libseccomp. */
 static void add(struct filter *f, uint32_t action, const char *name, unsigned int n,
 		const struct scmp_arg_cmp *args)
 {
@@ -118,8 +118,8 @@ static void allow_if(struct filter *f, const char *name, unsigned int n,
 }
 
 /* Arguments that the kernel takes as an int: what is above them is the caller's noise. */
-static void allow_values(struct filter *f, const char *name, unsigned int arg, const uint32_t *values,
-			 size_t n)
+static void allow_values(struct filter *f, const char *name, unsigned int arg,
+			 const uint32_t *values, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct scmp_arg_cmp is = SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, values[i]);
@@ -145,8 +145,8 @@ static void add_memory(struct filter *f)
 	allow_if(f, "mprotect", 1, &not_exec);
 }
 
-/* Threads, and no processes: glibc makes them with clone where clone3, whose arguments no filter can
- * see, is missing. */
+/* Threads, and no processes: glibc makes them with clone where clone3, whose arguments no filter
+ * can see, is missing. */
 static void add_clone(struct filter *f)
 {
 #ifdef __s390__

@@ -20,7 +20,8 @@ enum sandbox_mode {
 	SANDBOX_OFF,
 };
 
-/** No set-user-ID program gives more rights from here on (PR_SET_NO_NEW_PRIVS). 0 or PARLANCE_ESYS. */
+/** No set-user-ID program gives more rights from here on (PR_SET_NO_NEW_PRIVS). 0 or
+ * PARLANCE_ESYS. */
 MUST_USE int sandbox_no_new_privs(void);
 
 /** Whether the memory of the process may be dumped, and read by others of the same user
@@ -31,9 +32,9 @@ MUST_USE int sandbox_set_dumpable(bool yes);
 /** Before the loop is made: libraries must not set up what sandbox_enter forbids. Off: nothing. */
 void sandbox_prepare(enum sandbox_mode mode);
 
-/** Filters the system calls of all threads, those that run and those to come, for good. extra: names
- * of n more calls that are allowed. Without libseccomp, and with SANDBOX_OFF, this is only logged. 0,
- * or PARLANCE_ENOMEM or PARLANCE_ESYS with a sentence in err. Any thread; listen, and set limits,
+/** Filters the system calls of all threads, those that run and those to come, for good. extra:
+ * names of n more calls that are allowed. Without libseccomp, and with SANDBOX_OFF, this is only
+ * logged. 0, or PARLANCE_ENOMEM or PARLANCE_ESYS with a sentence in err. Any thread; listen, and set limits,
  * before. */
 MUST_USE int sandbox_enter(enum sandbox_mode mode, const char *const *extra, size_t n,
 			   struct strbuf *err);
