@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * parlanced: options and the start-up table, nothing else. Everything runs on the loop's thread.
+ * parlanced: options, the start-up table, and what signals do, nothing else. Everything runs on the loop's thread.
  */
 #include <getopt.h>
 #include <signal.h>

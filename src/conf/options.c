@@ -201,11 +201,9 @@ static const struct conf_option limits_options[] = {
 	  .doc = "New sessions from one client address at once, before the rate counts; at least "
 		 "the rate." },
 	{ ROW(limits, header_timeout_ms), .type = CONF_INT, .def = "10000", .min = 10,
-	  .max = 600000, .unit = "ms", .flags = CONF_RELOADABLE,
-	  .doc = "Time for TLS handshake and request head together." },
+	  .max = 600000, .unit = "ms", .doc = "Time for TLS handshake and request head together." },
 	{ ROW(limits, body_timeout_ms), .type = CONF_INT, .def = "30000", .min = 10, .max = 600000,
-	  .unit = "ms", .flags = CONF_RELOADABLE,
-	  .doc = "Time for the body of a request." },
+	  .unit = "ms", .doc = "Time for the body of a request." },
 	{ ROW(limits, idle_timeout_ms), .type = CONF_INT, .def = "65000", .min = 10, .max = 3600000,
 	  .unit = "ms", .flags = CONF_RELOADABLE,
 	  .doc = "Time between two requests on one connection." },

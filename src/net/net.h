@@ -98,7 +98,7 @@ MUST_USE int net_listener_check(const struct net_listener_config *config, struct
 void net_listener_update(struct net *net, const struct net_listener_config *config);
 
 /** The values of net_new's config have changed in their place. What may change: cors_*,
- * allow_no_origin, trusted_proxies, *_per_address, header_, body_ and idle_timeout_ms. */
+ * allow_no_origin, trusted_proxies, *_per_address and idle_timeout_ms. */
 void net_config_changed(struct net *net);
 
 /** The port of the i-th listener (0 for a Unix socket), or -1 when there is none. */

@@ -7,6 +7,7 @@
  * to be in force is first tried in a context of its own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,12 +101,16 @@ static int no_passphrase(char *buf, int size, int for_writing, void *asked)
 /* Certificates up to the file's end, the listener's own first. */
 static int read_certs(const char *path, struct identity *id, struct strbuf *err)
 {
-	FILE *f = fopen(path, "re");
+	/* O_NONBLOCK: a FIFO must not hold the loop. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	bool asked = false;
 	X509 *cert;
 
 	if (!f) {
 		strbuf_printf(err, "tls_cert: %s cannot be read: %s", path, strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
 		return PARLANCE_EINVAL;
 	}
 	id->cert = PEM_read_X509(f, NULL, no_passphrase, &asked);

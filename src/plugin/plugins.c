@@ -202,8 +202,10 @@ static void instance_destroy(struct instance *inst)
 	inst->made = false;
 	host_fini(inst);
 	op_free_all(inst);
-	arena_fini(&inst->options_arena);
-	inst->options = NULL;
+	if (!inst->module->busy) { /* else a thread of it may still look at them */
+		arena_fini(&inst->options_arena);
+		inst->options = NULL;
+	}
 	arena_fini(&inst->models_arena);
 	inst->models = NULL;
 	inst->n_models = 0;

@@ -233,11 +233,12 @@ for (const { name, program, start, set } of kinds) {
 		});
 
 		it('plain HTTP is sent to HTTPS, and HTTPS is to be kept to', async () => {
-			const { status, headers } = await ask(`http://127.0.0.1:${proxy.http}/a?b=c`, {
-				headers: { Host: 'chat.example' },
-			});
-			assert.equal(status, 308);
-			assert.equal(headers.location, 'https://chat.example/a?b=c');
+			for (const Host of ['chat.example', 'evil.example']) {
+				const plain = `http://127.0.0.1:${proxy.http}/a?b=c`;
+				const { status, headers } = await ask(plain, { headers: { Host } });
+				assert.equal(status, 308);
+				assert.equal(headers.location, 'https://chat.example/a?b=c');
+			}
 			const secure = await ask(proxy.url + HANDSHAKE);
 			assert.equal(secure.headers['strict-transport-security'], 'max-age=31536000');
 		});

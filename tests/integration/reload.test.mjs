@@ -5,18 +5,20 @@
 // wrong changes nothing. Certificates also by themselves, by a timer.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { makeCertificate } from './lib/cert.mjs';
 import { Daemon, Database, SECRET, Tab, token } from './lib/chat.mjs';
 import { get, handshake } from './lib/http.mjs';
 import { until, within } from './lib/util.mjs';
 
+const run = promisify(execFile);
 const PATH = '/socket.io/';
 
 let database;
@@ -238,6 +240,27 @@ describe('a certificate', () => {
 		for (const servername of [undefined, 'localhost', 'other.example', 'TLS listener'])
 			for (const [i, { serial }] of certs.entries())
 				assert.equal((await shown(daemon.ports[`tls${i}`], { servername })).serial, serial);
+	});
+
+	it('is looked at by --check, too', async () => {
+		const { cert, key } = makeCertificate(mkdtempSync(join(folder, 'cert-')));
+		const check = async (...options) => {
+			const args = ['plugins.load=', 'listener.tls.address=127.0.0.1:0', ...options];
+			const { PARLANCED } = process.env;
+			const flags = args.flatMap((option) => ['-o', option]);
+			return run(PARLANCED, ['-c', '/dev/null', '--check', ...flags]).then(
+				({ stderr }) => stderr,
+				(error) => `${error.code}: ${error.stderr}`,
+			);
+		};
+		const pair = [`listener.tls.tls_cert=${cert}`, `listener.tls.tls_key=${key}`];
+		assert.equal(await check(...pair), '');
+		assert.match(
+			await check(...pair, 'listener.tls.tls_ciphers=NOTHING'),
+			/^1: listener tls: tls_ciphers: OpenSSL has no "NOTHING" here .*\n$/,
+		);
+		chmodSync(key, 0o644);
+		assert.match(await check(...pair), /^1: listener tls: tls_key: \S+ may be read or written by everybody; .*\n$/);
 	});
 
 	it('is taken from another path', async (t) => {
