@@ -149,17 +149,13 @@ static const char *const types[] = {
 	"user.disconnected", "message.unknown",
 };
 
-/* Something happens, and the log has it. */
-static void happen(size_t room)
+/* It happens in a room, and the log has it. */
+static void happen_there(size_t room, const char *type, const struct turn *t)
 {
 	struct room_log *r = &w.rooms[room];
-	const char *type = types[take(ARRAY_LEN(types))];
-	const struct turn *t = any_turn();
 	int64_t seq = ++r->head;
 	struct strbuf *out;
 
-	if (room >= USERS && t->conversation != room - USERS && take(4) != 3)
-		room = USERS + t->conversation, r->head--, r = &w.rooms[room], seq = ++r->head;
 	out = text_begin("{\"r\":\"%s\",\"k\":\"c\",\"s\":%" PRId64
 			 ",\"t\":\"%s\",\"c\":\"%s\",\"i\":\"%s\",\"o\":%s,\"u\":null,\"b\":",
 			 r->id, seq, type, w.rooms[room < USERS ? USERS + take(4) : room].id,
@@ -176,6 +172,17 @@ static void happen(size_t room)
 	CHECK(r->events[seq % LOG_EVENTS].json);
 }
 
+/* Something happens. */
+static void happen(size_t room)
+{
+	const char *type = types[take(ARRAY_LEN(types))];
+	const struct turn *t = any_turn();
+
+	if (room >= USERS && t->conversation != room - USERS && take(4) != 3)
+		room = USERS + t->conversation;
+	happen_there(room, type, t);
+}
+
 static void tell(size_t room, int64_t seq, const char *type, const char *json)
 {
 	trace("feed: %s %lld %s %.400s\n", w.rooms[room].id, (long long)seq, type, json ? json : "-");
@@ -190,6 +197,15 @@ static void feed_step(void)
 	int64_t seq;
 
 	switch (take(8)) {
+	case 4: /* the latest answer begins, or ends */
+		if (!w.n_turns)
+			return;
+		room = USERS + w.turns[(w.n_turns - 1) % TURNS].conversation;
+		happen_there(room, take(4) == 3 ? "message.finished" : "message.started",
+			     &w.turns[(w.n_turns - 1) % TURNS]);
+		r = &w.rooms[room];
+		tell(room, r->head, "message", event_at(r, r->head));
+		return;
 	case 5: /* nobody is told */
 		happen(room);
 		return;
