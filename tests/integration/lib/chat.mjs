@@ -154,6 +154,12 @@ function withPassword(text) {
 	return url.href;
 }
 
+// What a daemon says when it has started, by the format of its log.
+const STARTED = {
+	kv: [/listener: listening listener=main .*port=(\d+)/, /main: ready/],
+	json: [/"msg":"listening","listener":"main",.*"port":(\d+)/, /"subject":"main","msg":"ready"/],
+};
+
 export class Daemon extends Program {
 	// set: options; service: null for the demo provider. lines: what it says when it has started.
 	static async start({
@@ -161,7 +167,7 @@ export class Daemon extends Program {
 		service = null,
 		set = {},
 		env = {},
-		lines = [/chat: registered in the database/],
+		lines = [/registered in the database/],
 	}) {
 		const daemon = new Daemon();
 		daemon.discreet = true;
@@ -190,10 +196,10 @@ export class Daemon extends Program {
 				},
 				stdio: ['ignore', 'pipe', 'pipe'],
 			},
-			[/listener: listening listener=main .*port=(\d+)/, /main: ready/, ...lines],
+			[...STARTED[options['log.format']], ...lines],
 		);
 		daemon.ports = {};
-		const listening = /listener: listening.* listener=(\S+) .*port=(\d+)/g;
+		const listening = /\blistening\b.*\blistener(?:=|":")(\w+).*\bport(?:=|":)(\d+)/g;
 		for (const [, name, port] of daemon.stderr.matchAll(listening))
 			daemon.ports[name] = Number(port);
 		daemon.port = Number(match[1]);
