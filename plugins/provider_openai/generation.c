@@ -140,14 +140,15 @@ static void no_memory(struct generation *gen)
 	fail(gen, PARLANCE_FINISH_INTERNAL, "out of memory");
 }
 
-/* An error in the service's own words, which are for the log alone. */
+/* An error by the service's name for it. Its words may quote what it was asked, and its log is not
+ * the place for that. */
 static void fail_reply(struct generation *gen, int finish, const char *prefix,
 		       const struct reply *reply)
 {
 	char clean[DETAIL_MAX + 1];
 	char detail[sizeof(gen->detail)];
 
-	settings_clean(gen->settings, reply->error_message, clean);
+	settings_clean(gen->settings, reply->error_name, clean);
 	snprintf(detail, sizeof(detail), "%s%s%s", prefix, clean[0] ? ": " : "", clean);
 	fail(gen, finish, detail);
 }

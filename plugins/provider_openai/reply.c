@@ -82,6 +82,24 @@ static int error_finish(struct json_object *error)
 	return PARLANCE_FINISH_UNAVAILABLE;
 }
 
+/* The error's name. Its message is a text for people, which may quote what was asked. */
+static struct parlance_str error_name(struct json_object *error)
+{
+	static const char *const names[] = { "code", "type" };
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_-.";
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct parlance_str name = text_of(error, names[i]);
+
+		if (name.p && name.len > 0 && name.len <= ERROR_NAME_MAX &&
+		    strspn(name.p, letters) == name.len)
+			return name;
+	}
+	return (struct parlance_str){ NULL, 0 };
+}
+
 /* "error" is an object or a text; some services put the object itself in its place. */
 static bool read_error(struct reply *reply)
 {
@@ -92,11 +110,7 @@ static bool read_error(struct reply *reply)
 	if (!error)
 		return false;
 	reply->error = error_finish(error);
-	reply->error_message = text_of(error, "message");
-	if (!reply->error_message.p)
-		reply->error_message = text_of(reply->root, "error");
-	if (!reply->error_message.p)
-		reply->error_message = text_of(reply->root, "message");
+	reply->error_name = error_name(error);
 	return true;
 }
 

@@ -17,6 +17,8 @@ extern "C" {
 struct json_object;
 struct json_tokener;
 
+#define ERROR_NAME_MAX 64
+
 /* Borrowed from root. Texts may be invalid UTF-8, or end in the middle of a character. */
 struct reply {
 	struct json_object *root;
@@ -27,7 +29,7 @@ struct reply {
 	bool has_usage;
 	struct parlance_usage usage;
 	int error; /* how a generation with that error finishes (enum parlance_finish), or 0 */
-	struct parlance_str error_message;
+	struct parlance_str error_name; /* its code or type, if that is a word; else empty */
 };
 
 /** Reads an object. 0; or -1 when it is malformed, and what says why. reply_fini in either case. */

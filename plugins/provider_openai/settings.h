@@ -77,7 +77,7 @@ void settings_free(struct settings **settings);
  * from either. */
 struct parlance_str settings_model(const struct settings *settings, struct parlance_str wanted);
 
-#define DETAIL_MAX 300 /* bytes of a service's own text that go into a log */
+#define DETAIL_MAX 300 /* bytes of a service's own that go into a log */
 
 /** The service's text for the log: at most DETAIL_MAX bytes of valid UTF-8, without control
  * characters, secrets replaced. *out is terminated. */

@@ -240,6 +240,28 @@ static bool ends_session(const PGresult *result)
 	return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
 }
 
+/* Whether the message may have values of the request in it, which no log may have: those of these
+ * classes quote them, and what went wrong inside of a function may be a RAISE, or a statement that
+ * was put together, of the site's own triggers. */
+static bool quotes_values(const PGresult *result, const char *sqlstate)
+{
+	static const char *const quoting[] = { "22", "23", "P0" };
+	static const char *const own[] = { "40", "53", "55", "57", "58", "XX" };
+	const char *source = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+
+	for (size_t i = 0; i < sizeof(quoting) / sizeof(quoting[0]); i++)
+		if (strncmp(sqlstate, quoting[i], 2) == 0)
+			return true;
+	if (!PQresultErrorField(result, PG_DIAG_CONTEXT))
+		return false;
+	if (!source || strcmp(source, "exec_stmt_raise") == 0)
+		return true;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strncmp(sqlstate, own[i], 2) == 0)
+			return false;
+	return true;
+}
+
 static void take_error(struct link *link, struct group *group, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -258,9 +280,7 @@ static void take_error(struct link *link, struct group *group, const PGresult *r
 	group->ended = ends_session(result);
 	group->undone = !group->at_commit || !group->ended;
 	snprintf(group->sqlstate, sizeof(group->sqlstate), "%.5s", sqlstate);
-	/* Messages of these classes quote the values, or are a trigger's of the site. */
-	if (!message || strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
-	    strncmp(sqlstate, "P0", 2) == 0)
+	if (!message || quotes_values(result, sqlstate))
 		message = "";
 	text_line(text, sizeof(text), message);
 	snprintf(group->detail, sizeof(group->detail), "%s%s%s", group->sqlstate,

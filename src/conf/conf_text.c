@@ -62,7 +62,15 @@ static void report_unknown(struct conf_builder *b, const struct conf_where *wher
 {
 	char word[65];
 	const char *near;
+	size_t i = 0;
 
+	/* What is behind the blank may be a value, and a secret. */
+	while (i < name.len && name.p[i] != ' ' && name.p[i] != '\t')
+		i++;
+	if (i < name.len) {
+		conf_problem(b, where, "the name of the %s has a blank in it", what);
+		return;
+	}
 	(void)snprintf(word, sizeof(word), "%.*s", (int)(name.len < 64 ? name.len : 64), name.p);
 	word[utf8_whole_len(word, strlen(word))] = '\0';
 	near = conf_suggest(word, names, n);

@@ -125,20 +125,20 @@ static void test_modes(void **state)
 		{ "[[mock-filter]]", PARLANCE_FINISH_FILTER, 120, "", 0 },
 		{ "[[mock-cut]]", PARLANCE_FINISH_CUT, 60, "", 0 },
 		{ "[[mock-eof]]", PARLANCE_FINISH_CUT, 60, "ended before", 0 },
-		{ "[[mock-errmid]]", PARLANCE_FINISH_UNAVAILABLE, 60, "The server had", 0 },
-		{ "[[mock-limitmid]]", PARLANCE_FINISH_RATE_LIMITED, 60, "Rate limit reached", 0 },
+		{ "[[mock-errmid]]", PARLANCE_FINISH_UNAVAILABLE, 60, "stream: server_error", 0 },
+		{ "[[mock-limitmid]]", PARLANCE_FINISH_RATE_LIMITED, 60, "stream: rate_limit_error", 0 },
 		{ "[[mock-garbage]]", PARLANCE_FINISH_PROTOCOL, 60, "malformed event", 0 },
 		{ "[[mock-html]]", PARLANCE_FINISH_PROTOCOL, 0, "neither a stream nor JSON", 0 },
-		{ "[[mock-400]]", PARLANCE_FINISH_REFUSED, 0, "status 400: mock error 400", 0 },
+		{ "[[mock-400]]", PARLANCE_FINISH_REFUSED, 0, "status 400: invalid_request_error", 0 },
 		{ "[[mock-401]]", PARLANCE_FINISH_REFUSED, 0, "HTTP status 401", 0 },
 		{ "[[mock-403]]", PARLANCE_FINISH_REFUSED, 0, "HTTP status 403", 0 },
 		{ "[[mock-404]]", PARLANCE_FINISH_REFUSED, 0, "HTTP status 404", 0 },
 		{ "[[mock-408]]", PARLANCE_FINISH_TIMEOUT, 0, "HTTP status 408", 0 },
 		{ "[[mock-413]]", PARLANCE_FINISH_REFUSED, 0, "HTTP status 413", 0 },
 		{ "[[mock-422]]", PARLANCE_FINISH_REFUSED, 0, "HTTP status 422", 0 },
-		{ "[[mock-429]]", PARLANCE_FINISH_RATE_LIMITED, 0, "mock error 429", 1000 },
-		{ "[[mock-500]]", PARLANCE_FINISH_UNAVAILABLE, 0, "mock error 500", 0 },
-		{ "[[mock-503]]", PARLANCE_FINISH_UNAVAILABLE, 0, "mock error 503", 1000 },
+		{ "[[mock-429]]", PARLANCE_FINISH_RATE_LIMITED, 0, "status 429: rate_limit_exceeded", 1000 },
+		{ "[[mock-500]]", PARLANCE_FINISH_UNAVAILABLE, 0, "status 500: server_error", 0 },
+		{ "[[mock-503]]", PARLANCE_FINISH_UNAVAILABLE, 0, "status 503: server_error", 1000 },
 		{ "[[mock-flood]]", PARLANCE_FINISH_UNAVAILABLE, 0, "HTTP status 500", 0 },
 	};
 	struct answer answer;
@@ -412,7 +412,7 @@ static void test_key_stays_secret(void **state)
 	(void)state;
 	answer_get(&answer, "[[mock-echo]]");
 	assert_int_equal(answer.finish, PARLANCE_FINISH_REFUSED);
-	assert_non_null(strstr(answer.detail, "Bearer *"));
+	assert_non_null(strstr(answer.detail, ": Bearer-*"));
 	assert_null(strstr(answer.detail, KEY));
 	answer_fini(&answer);
 
@@ -422,11 +422,11 @@ static void test_key_stays_secret(void **state)
 	answer_start(&answer);
 	assert_int_equal(mock_reload(rig_host(), changed, ARRAY_LEN(changed)), 0);
 	answer_wait(&answer);
-	assert_non_null(strstr(answer.detail, "Bearer *"));
+	assert_non_null(strstr(answer.detail, ": Bearer-*"));
 	assert_null(strstr(answer.detail, KEY));
 	answer_fini(&answer);
 	answer_get(&answer, "[[mock-echo]]");
-	assert_non_null(strstr(answer.detail, "Bearer *"));
+	assert_non_null(strstr(answer.detail, ": Bearer-*"));
 	assert_null(strstr(answer.detail, "sk-another-key"));
 	answer_fini(&answer);
 	assert_false(mock_log_has(rig_host(), "sk-"));
@@ -442,7 +442,7 @@ static void test_key_file(void **state)
 	assert_int_equal(write(fd, "sk-from-a-file\n", 15), 15);
 	begin_with("api_key_file", path);
 	answer_get(&answer, "[[mock-echo]]");
-	assert_non_null(strstr(answer.detail, "Bearer *"));
+	assert_non_null(strstr(answer.detail, ": Bearer-*"));
 	assert_null(strstr(answer.detail, "sk-"));
 	answer_fini(&answer);
 	rig_end();

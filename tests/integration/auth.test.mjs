@@ -11,7 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { Daemon, Database, Tab, token } from './lib/chat.mjs';
 import { Cluster } from './lib/cluster.mjs';
 import { get, handshake, post } from './lib/http.mjs';
-import { each, event, until } from './lib/util.mjs';
+import { each, event, turn, until } from './lib/util.mjs';
 
 const A = 'https://a.example';
 const B = 'https://b.example';
@@ -79,7 +79,10 @@ class Web {
 // 'in', the code of the refusal, or 'away': the connection was closed, which says come again.
 async function enter(place, text) {
 	const tab = await Tab.open(place, 'u', { auth: { token: text }, ready: false });
-	const away = new Promise((resolve) => tab.socket.io.on('close', () => resolve('away')));
+	// A refused client closes the connection itself, just before it says that it was refused.
+	const away = new Promise((resolve) =>
+		tab.socket.io.on('close', () => turn().then(() => resolve('away'))),
+	);
 	const refused = new Promise((resolve) =>
 		tab.socket.on('connect_error', (error) => resolve(error.data?.code ?? error.message)),
 	);

@@ -20,7 +20,7 @@
  *   mock-reason-T-D same, the first half of the tokens as reasoning_content
  *   mock-4xx/5xx    e.g. mock-500: that status with an error body (429, 503: Retry-After: 1)
  *   mock-date       429, Retry-After is a date 100 s ahead
- *   mock-echo       401, the error's message repeats the request's headers
+ *   mock-echo       401, the error's message repeats the request's headers, its code Authorization
  *   mock-flood      500, a body that never ends
  *   mock-html       200, a page in HTML
  *   mock-plain      one JSON answer, although a stream was asked for
@@ -387,10 +387,19 @@ static void reply(struct conn *c, int code, const char *reason, const char *extr
 /* the request's headers in an error, as careless services do */
 static void echo(struct conn *c, const char *head)
 {
+	const char *key = strcasestr(head, "\r\nAuthorization: ");
 	char b[4096];
-	size_t n = (size_t)snprintf(
-		b, sizeof b,
-		"{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"you sent ");
+	char code[64] = "";
+	size_t n;
+
+	if (key)
+		snprintf(code, sizeof code, "%.*s", (int)strcspn(key + 17, "\r"), key + 17);
+	for (char *p = code; (p = strchr(p, ' '));)
+		*p = '-';
+	n = (size_t)snprintf(b, sizeof b,
+			     "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"%s\","
+			     "\"message\":\"you sent ",
+			     code);
 
 	for (; *head && n < sizeof b - 10; head++)
 		b[n++] = *head == '"' || *head == '\\' || (unsigned char)*head < 32 ? ' ' : *head;

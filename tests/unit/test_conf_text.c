@@ -13,6 +13,10 @@ static void test_unknown(void **state)
 		     "\"ping_interval_ms\"?\n");
 	check_errors("[engine]\nxyzzy = 1\n",
 		     "t.conf:2: unknown option \"xyzzy\" in [engine]; remove it\n");
+	/* Where the name should end is the value, perhaps. */
+	check_errors("[engine]\npath //secret:1\npath\t/secret = 1\n",
+		     "t.conf:2: the name of the option has a blank in it\n"
+		     "t.conf:3: the name of the option has a blank in it\n");
 	check_errors("[enigne]\n",
 		     "t.conf:1: unknown section \"enigne\"; did you mean \"engine\"?\n");
 	/* An option of an unknown section is not a problem of its own. */

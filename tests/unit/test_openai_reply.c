@@ -141,31 +141,39 @@ static void test_facts(void **state)
 	reply_fini(&reply);
 }
 
+/* ERROR_NAME_MAX letters. */
+#define LONG_NAME "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"
+
 static void test_error(void **state)
 {
 	static const struct {
 		const char *json;
 		int finish;
-		const char *message;
+		const char *name;
 	} rows[] = {
 		{ "{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"code\":null}}",
-		  PARLANCE_FINISH_UNAVAILABLE, "m" },
+		  PARLANCE_FINISH_UNAVAILABLE, "server_error" },
 		{ "{\"error\":{\"message\":\"m\",\"type\":\"rate_limit_error\"}}",
-		  PARLANCE_FINISH_RATE_LIMITED, "m" },
+		  PARLANCE_FINISH_RATE_LIMITED, "rate_limit_error" },
 		{ "{\"error\":{\"type\":\"x\",\"code\":\"rate_limit_exceeded\"}}",
-		  PARLANCE_FINISH_RATE_LIMITED, "" },
-		{ "{\"error\":{\"type\":\"insufficient_quota\"}}", PARLANCE_FINISH_RATE_LIMITED, "" },
-		{ "{\"error\":{\"message\":\"m\",\"code\":429}}", PARLANCE_FINISH_RATE_LIMITED, "m" },
+		  PARLANCE_FINISH_RATE_LIMITED, "rate_limit_exceeded" },
+		{ "{\"error\":{\"type\":\"insufficient_quota\"}}", PARLANCE_FINISH_RATE_LIMITED,
+		  "insufficient_quota" },
+		{ "{\"error\":{\"message\":\"m\",\"code\":429}}", PARLANCE_FINISH_RATE_LIMITED, "" },
 		{ "{\"error\":{\"code\":502}}", PARLANCE_FINISH_UNAVAILABLE, "" },
 		{ "{\"error\":{\"code\":401}}", PARLANCE_FINISH_REFUSED, "" },
 		{ "{\"error\":{\"code\":408}}", PARLANCE_FINISH_TIMEOUT, "" },
-		{ "{\"error\":{\"code\":7}}", PARLANCE_FINISH_UNAVAILABLE, "" },
-		{ "{\"error\":{\"type\":\"invalid_request_error\"}}", PARLANCE_FINISH_REFUSED, "" },
-		{ "{\"error\":{\"type\":\"timeout\"}}", PARLANCE_FINISH_TIMEOUT, "" },
-		{ "{\"error\":\"in a word\"}", PARLANCE_FINISH_UNAVAILABLE, "in a word" },
-		{ "{\"error\":true,\"message\":\"m\"}", PARLANCE_FINISH_UNAVAILABLE, "m" },
-		{ "{\"object\":\"error\",\"message\":\"m\",\"code\":404}", PARLANCE_FINISH_REFUSED,
-		  "m" },
+		{ "{\"error\":{\"code\":7,\"type\":\"a.b-c\"}}", PARLANCE_FINISH_UNAVAILABLE, "a.b-c" },
+		{ "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"not a word\"}}",
+		  PARLANCE_FINISH_REFUSED, "invalid_request_error" },
+		{ "{\"error\":{\"type\":\"a\\u0000b\"}}", PARLANCE_FINISH_UNAVAILABLE, "" },
+		{ "{\"error\":{\"type\":\"" LONG_NAME "x\"}}", PARLANCE_FINISH_UNAVAILABLE, "" },
+		{ "{\"error\":{\"type\":\"" LONG_NAME "\"}}", PARLANCE_FINISH_UNAVAILABLE, LONG_NAME },
+		{ "{\"error\":{\"type\":\"timeout\"}}", PARLANCE_FINISH_TIMEOUT, "timeout" },
+		{ "{\"error\":\"word\"}", PARLANCE_FINISH_UNAVAILABLE, "" },
+		{ "{\"error\":true,\"message\":\"m\"}", PARLANCE_FINISH_UNAVAILABLE, "" },
+		{ "{\"object\":\"error\",\"message\":\"m\",\"type\":\"t\",\"code\":404}",
+		  PARLANCE_FINISH_REFUSED, "t" },
 	};
 
 	(void)state;
@@ -175,7 +183,7 @@ static void test_error(void **state)
 
 		assert_int_equal(reply_parse(&reply, tokener, str(rows[i].json), &what), 0);
 		assert_int_equal(reply.error, rows[i].finish);
-		assert_str(reply.error_message, rows[i].message);
+		assert_str(reply.error_name, rows[i].name);
 		reply_fini(&reply);
 	}
 }

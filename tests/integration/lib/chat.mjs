@@ -18,12 +18,16 @@ import { validate, validateAck } from './contract.mjs';
 import { Program, programOf } from './program.mjs';
 import { Psql } from './psql.mjs';
 import { Recorder } from './recorder.mjs';
+import { secret as hidden, secretsOf } from './secrets.mjs';
 import { PATIENCE, each, event, within } from './util.mjs';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-export const SECRET = randomBytes(32).toString('hex');
+export const SECRET = hidden(randomBytes(32).toString('hex'));
+// Of the database (which asks for none), and of the AI service.
+const PASSWORD = hidden(`password-${randomBytes(8).toString('hex')}`);
+const API_KEY = hidden(`sk-${randomBytes(16).toString('hex')}`);
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
@@ -34,7 +38,7 @@ export function token(user, { claims = {}, header = {}, secret = SECRET } = {}) 
 	const body = { userId: user, iat: now, exp: now + 3600, ...claims };
 	const signed = `${base64url(head)}.${base64url(body)}`;
 	const hash = `sha${head.alg.slice(2)}`.replace(/^sha(?!256|384|512).*/, 'sha256');
-	return `${signed}.${createHmac(hash, secret).update(signed).digest('base64url')}`;
+	return hidden(`${signed}.${createHmac(hash, secret).update(signed).digest('base64url')}`);
 }
 
 // A PostgreSQL of its own, migrated, that can be killed and started again.
@@ -151,6 +155,18 @@ export const DEVELOPMENT = {
 	...(process.getuid() === 0 ? { 'process.allow_root': 'yes' } : {}),
 };
 
+function withPassword(text) {
+	const url = new URL(text);
+	url.searchParams.set('password', PASSWORD);
+	return url.href;
+}
+
+// What a daemon says when it has started, by the format of its log.
+const STARTED = {
+	kv: [/listener: listening listener=main .*port=(\d+)/, /main: ready/],
+	json: [/"msg":"listening","listener":"main",.*"port":(\d+)/, /"subject":"main","msg":"ready"/],
+};
+
 export class Daemon extends Program {
 	// set: options (null: not even the one that is set here), which count more than those of the file
 	// `config`; service: null for the demo provider. lines: what it says when it has started.
@@ -160,9 +176,10 @@ export class Daemon extends Program {
 		config = '/dev/null',
 		set = {},
 		env = {},
-		lines = [/chat: registered in the database/],
+		lines = [/registered in the database/],
 	}) {
 		const daemon = new Daemon();
+		daemon.discreet = true;
 		const provider = service ? 'provider_openai' : 'provider_demo';
 		const options = {
 			'listener.main.address': '127.0.0.1:0',
@@ -184,15 +201,16 @@ export class Daemon extends Program {
 				env: {
 					...process.env,
 					JWT_ACCESS_SECRET: SECRET,
-					DATABASE_URL: database.url,
+					DATABASE_URL: withPassword(database.url),
+					OPENAI_API_KEY: API_KEY,
 					...env,
 				},
 				stdio: ['ignore', 'pipe', 'pipe'],
 			},
-			[/listener: listening listener=main .*port=(\d+)/, /main: ready/, ...lines],
+			[...STARTED[options['log.format']], ...lines],
 		);
 		daemon.ports = {};
-		const listening = /listener: listening.* listener=(\S+) .*port=(\d+)/g;
+		const listening = /\blistening\b.*\blistener(?:=|":")(\w+).*\bport(?:=|":)(\d+)/g;
 		for (const [, name, port] of daemon.stderr.matchAll(listening))
 			daemon.ports[name] = Number(port);
 		daemon.port = Number(match[1]);
@@ -297,6 +315,7 @@ export class Tab {
 
 	// Emits and returns the acknowledgement.
 	async ask(name, ...args) {
+		secretsOf(args);
 		const ack = await within(
 			this.socket.emitWithAck(name, ...args),
 			PATIENCE,
@@ -323,6 +342,7 @@ export class Tab {
 	}
 
 	emit(name, ...args) {
+		secretsOf(args);
 		this.socket.emit(name, ...args);
 	}
 

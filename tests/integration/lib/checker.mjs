@@ -15,6 +15,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { io } from 'socket.io-client';
 import { token } from './chat.mjs';
+import { secretsOf } from './secrets.mjs';
 import { PATIENCE, event, until, within } from './util.mjs';
 
 const NUMBER = /^#(\d+)/;
@@ -249,6 +250,7 @@ export class Watcher {
 	}
 
 	async ok(name, ...args) {
+		secretsOf(args);
 		const ack = await within(
 			this.socket.emitWithAck(name, ...args),
 			PATIENCE,
@@ -261,6 +263,7 @@ export class Watcher {
 	// The same until it is done, whatever the state of the connection and of the server; with a name
 	// of its own (messageId, id) it is done once. Returns the acknowledgement.
 	async insist(name, argument, ms = 60000) {
+		secretsOf(argument);
 		const attempt = async () => {
 			let ack;
 			try {

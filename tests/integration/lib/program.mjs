@@ -10,6 +10,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { leak } from './secrets.mjs';
 import { PATIENCE, within } from './util.mjs';
 
 const TICK_MS = 10; // USER_HZ is 100 on every Linux that we build for
@@ -28,10 +29,12 @@ export function programOf(variable) {
 }
 
 export class Program {
+	discreet = false; // nothing secret may be in what it writes (lib/secrets.mjs)
 	#child;
 	#gone;
 	#stderr = '';
 	#killed = false;
+	#leaks = [];
 	#listeners = new Set();
 
 	// Runs it until a line of its standard output or error matches each of the patterns; returns the
@@ -48,6 +51,7 @@ export class Program {
 			const look = (line) => {
 				patterns.forEach((pattern, i) => (found[i] ??= pattern.exec(line)));
 				if (found.every(Boolean)) done(found);
+				if (this.discreet && leak(line)) this.#leaks.push(`${leak(line)}… in: ${line}`);
 				for (const listener of this.#listeners) listener(line);
 			};
 			child.stderr.setEncoding('utf8');
@@ -113,6 +117,10 @@ export class Program {
 		return this.#gone;
 	}
 
+	#assertDiscreet() {
+		assert.deepEqual(this.#leaks.slice(0, 10), [], 'secrets in its log');
+	}
+
 	// May be called again, so that a hook can stop what a failed case left behind.
 	async stop() {
 		if (this.#killed) return;
@@ -125,6 +133,7 @@ export class Program {
 			throw error;
 		}
 		assert.ok(outcome.code === 0, `not a clean exit: ${this.#describe(outcome)}`);
+		this.#assertDiscreet();
 	}
 
 	// As a crash would end it.
@@ -132,6 +141,7 @@ export class Program {
 		this.#killed = true;
 		this.#child.kill('SIGKILL');
 		await within(this.#gone, PATIENCE, 'the exit after SIGKILL');
+		this.#assertDiscreet();
 	}
 
 	// What of its memory is in RAM, in KiB.
