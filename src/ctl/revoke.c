@@ -74,7 +74,7 @@ enum ctl_exit ctl_revoke(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct revoke r = { NULL };
+	struct revoke r = { .config = NULL };
 	int n = 0;
 	int c;
 
