@@ -266,7 +266,13 @@ describe('auth_http', () => {
 		answer = () => ({ status: 503 });
 		const tab = await Tab.open(daemon, 'bob', {
 			auth: { token: 'session-bob' },
-			options: { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 },
+			// Not while it upgrades: a client whose probe is closed then waits for its heartbeat.
+			options: {
+				transports: ['websocket'],
+				reconnection: true,
+				reconnectionDelay: 50,
+				reconnectionDelayMax: 100,
+			},
 			ready: false,
 		});
 		const errors = [];
