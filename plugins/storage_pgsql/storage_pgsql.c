@@ -135,7 +135,7 @@ static void tell_ready(struct store *store)
 {
 	bool ready = store->read_lane.n_up > 0;
 
-	for (int64_t i = 0; i < store->options->write_connections; i++)
+	for (size_t i = 0; i < store->n_writes; i++)
 		ready = ready && store->write_lanes[i].n_up > 0;
 
 	if (ready == store->ready && (ready || !store->detail_changed))
@@ -227,7 +227,8 @@ static int make_links(struct store *store)
 		if (link_init(&store->reads[i], store, &store->read_lane))
 			return -1;
 	}
-	for (int64_t i = 0; i < o->write_connections; i++) {
+	store->n_writes = (size_t)o->write_connections;
+	for (size_t i = 0; i < store->n_writes; i++) {
 		if (lane_init(&store->write_lanes[i], store, LANE_WRITE) ||
 		    link_init(&store->writes[i], store, &store->write_lanes[i]))
 			return -1;
@@ -316,7 +317,7 @@ static struct lane *lane_of(struct store *store, const struct function *function
 	}
 	for (size_t i = 0; i < key.len; i++) /* as FNV-1a does; the ids are random, or a user's own */
 		hash = (hash ^ (unsigned char)key.p[i]) * 16777619U;
-	return &store->write_lanes[(hash >> 16) % (uint64_t)store->options->write_connections];
+	return &store->write_lanes[(hash >> 16) % store->n_writes];
 }
 
 static void submit(void *self, struct parlance_storage_op *op,

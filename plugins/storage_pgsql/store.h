@@ -178,6 +178,7 @@ struct store {
 	struct lane read_lane;
 	struct lane soft_lane;
 	struct lane write_lanes[WRITE_CONNECTIONS_MAX];
+	size_t n_writes;
 	struct lane *lanes[2 + WRITE_CONNECTIONS_MAX];
 	size_t n_lanes;
 	struct link *links[LINKS_MAX];
