@@ -125,6 +125,9 @@ static void test_functions(void **state)
 	assert_non_null(strstr(call.json, "[\"alice\"]"));
 	DO(&call, PARLANCE_PRESENCE_GET, "alice", NULL, conversation.text);
 	DO(&call, PARLANCE_BROADCAST, "alice", NULL, "app:x", "{\"n\":1}");
+	DO(&call, PARLANCE_TOKEN_CHECK, "alice", "a token", NULL, "1700000000000");
+	DO(&call, PARLANCE_REVOCATIONS, NULL);
+	assert_true(*json_text(call.json, "after"));
 	DO(&call, PARLANCE_INSTANCE_REAP);
 	DO(&call, PARLANCE_MAINTAIN);
 	DO(&call, PARLANCE_CONVERSATION_DELETE, "alice", conversation.text, NULL);

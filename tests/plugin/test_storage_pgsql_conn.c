@@ -468,8 +468,8 @@ static void test_restart_in_flight(void **state)
 	size_t done = 0;
 
 	(void)state;
-	submit_read(&reading, "sleep 0.2");
-	submit_write(&writes[0], "sleep 0.2");
+	submit_read(&reading, "sleep 1");
+	submit_write(&writes[0], "sleep 1");
 	RIG_WAIT(&rig, sleeps("write") && sleeps("read"));
 	for (size_t i = 1; i < ARRAY_LEN(writes); i++)
 		submit_write(&writes[i], "a");
