@@ -611,7 +611,11 @@ export interface JoinConversationAck extends Ok {
 export type JoinConversationAnswer = JoinConversationAck | Failure<JoinConversationErrorCode>;
 
 /** The errors of leave:conversation. */
-export type LeaveConversationErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE";
+export type LeaveConversationErrorCode =
+	| "BAD_REQUEST"
+	| "NOT_FOUND"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE";
 
 /** What leave:conversation is answered by. */
 export type LeaveConversationAnswer = Ok | Failure<LeaveConversationErrorCode>;
@@ -729,7 +733,7 @@ export interface MessageStopAck extends Ok {
 export type MessageStopAnswer = MessageStopAck | Failure<MessageStopErrorCode>;
 
 /** The errors of ping. */
-export type PingErrorCode = "UNAVAILABLE";
+export type PingErrorCode = "RATE_LIMITED" | "UNAVAILABLE";
 
 /** The acknowledgement of ping. */
 export interface PingAck extends Ok {
@@ -741,7 +745,12 @@ export interface PingAck extends Ok {
 export type PingAnswer = PingAck | Failure<PingErrorCode>;
 
 /** The errors of presence:get. */
-export type PresenceGetErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE" | "INTERNAL";
+export type PresenceGetErrorCode =
+	| "BAD_REQUEST"
+	| "NOT_FOUND"
+	| "RATE_LIMITED"
+	| "UNAVAILABLE"
+	| "INTERNAL";
 
 /** The acknowledgement of presence:get. */
 export interface PresenceGetAck extends Ok {
@@ -773,13 +782,13 @@ export interface PresenceSubscribeAck extends Ok {
 export type PresenceSubscribeAnswer = PresenceSubscribeAck | Failure<PresenceSubscribeErrorCode>;
 
 /** The errors of typing:start. */
-export type TypingStartErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE";
+export type TypingStartErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "RATE_LIMITED" | "UNAVAILABLE";
 
 /** What typing:start is answered by. */
 export type TypingStartAnswer = Ok | Failure<TypingStartErrorCode>;
 
 /** The errors of typing:stop. */
-export type TypingStopErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "UNAVAILABLE";
+export type TypingStopErrorCode = "BAD_REQUEST" | "NOT_FOUND" | "RATE_LIMITED" | "UNAVAILABLE";
 
 /** What typing:stop is answered by. */
 export type TypingStopAnswer = Ok | Failure<TypingStopErrorCode>;
@@ -1087,7 +1096,7 @@ export interface AcknowledgedEvents {
 	/**
 	 * Closes a conversation; running answers go on.
 	 * The argument may be the bare conversationId.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE.
 	 * May be heard of as: conversation:left.
 	 */
 	"leave:conversation": (
@@ -1126,13 +1135,13 @@ export interface AcknowledgedEvents {
 	) => void;
 	/**
 	 * Asks whether the server is there.
-	 * Errors: UNAVAILABLE.
+	 * Errors: RATE_LIMITED, UNAVAILABLE.
 	 * May be heard of as: pong.
 	 */
 	"ping": (ack: (answer: PingAnswer) => void) => void;
 	/**
 	 * Who is online, on any instance; names either users or a conversation.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE, INTERNAL.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE, INTERNAL.
 	 */
 	"presence:get": (
 		argument: PresenceQuery,
@@ -1152,7 +1161,7 @@ export interface AcknowledgedEvents {
 	 * The user types in a conversation that the socket has joined. It ends by typing:stop, by
 	 * silence (6 s unless configured), or with the connection.
 	 * The argument may be the bare conversationId.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE.
 	 * May be heard of as: typing:start, user:typing:start.
 	 */
 	"typing:start": (
@@ -1162,7 +1171,7 @@ export interface AcknowledgedEvents {
 	/**
 	 * The user types no longer.
 	 * The argument may be the bare conversationId.
-	 * Errors: BAD_REQUEST, NOT_FOUND, UNAVAILABLE.
+	 * Errors: BAD_REQUEST, NOT_FOUND, RATE_LIMITED, UNAVAILABLE.
 	 * May be heard of as: typing:stop, user:typing:stop.
 	 */
 	"typing:stop": (

@@ -15,7 +15,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { io } from 'socket.io-client';
 import { makeCertificate } from './lib/cert.mjs';
-import { Daemon, Database, SECRET, Service, Tab, token } from './lib/chat.mjs';
+import { Daemon, DEVELOPMENT, Database, SECRET, Service, Tab, token } from './lib/chat.mjs';
 import { Faults, LIBRARIES, LOG_FULL, OURS, READ_NONE, READ_ONE, WRITE_NONE, WRITE_ONE } from './lib/faults.mjs';
 import { get } from './lib/http.mjs';
 import { programOf } from './lib/program.mjs';
@@ -77,6 +77,7 @@ describe('an allocation that fails', () => {
 		const options = {
 			'listener.main.address': '127.0.0.1:0',
 			'plugins.directory': process.env.PLUGINS,
+			...DEVELOPMENT,
 			'plugins.load': 'auth_jwt, storage_pgsql, provider_demo',
 			'log.format': 'kv',
 		};
@@ -450,6 +451,7 @@ describe('a log that cannot be written', () => {
 		const options = {
 			'listener.main.address': `127.0.0.1:${port}`,
 			'plugins.directory': process.env.PLUGINS,
+			...DEVELOPMENT,
 			'plugins.load': 'auth_jwt, storage_pgsql, provider_demo',
 			'log.level': 'debug',
 		};

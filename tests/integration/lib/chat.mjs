@@ -207,7 +207,7 @@ export class Daemon extends Program {
 				},
 				stdio: ['ignore', 'pipe', 'pipe'],
 			},
-			[...STARTED[options['log.format']], ...lines],
+			[...STARTED[options['log.format'] ?? 'kv'], ...lines],
 		);
 		daemon.ports = {};
 		const listening = /\blistening\b.*\blistener(?:=|":")(\w+).*\bport(?:=|":)(\d+)/g;
