@@ -88,6 +88,8 @@ const listeners: ServerToClientEvents = {
 		if (recovered) return;
 		for (const { conversationId } of activeStreams) socket.emit("join:conversation", conversationId);
 	},
+	"auth:expiring": ({ expiresAt }) => print(expiresAt),
+	"auth:expired": ({ expiresAt }) => print(expiresAt),
 	"server:draining": ({ reconnectInMs, reason }) => print(reason, reconnectInMs.toFixed()),
 	"presence:update": ({ userId, online }) => (online ? present.add(userId) : present.delete(userId)),
 	pong: ({ time }) => print(new Date(time).toISOString()),
@@ -166,6 +168,11 @@ function sent(answer: MessageSendAnswer): void {
 const id = "018f0000-0000-7000-8000-000000000000";
 
 const senders: { [Event in keyof ClientToServerEvents]: () => Promise<void> } = {
+	"auth:refresh": async () => {
+		socket.emit("auth:refresh", { token: "another" });
+		const answer = await asking.emitWithAck("auth:refresh", { token: "another" });
+		print(answer.ok ? (answer.expiresAt ?? "never") : answer.error.message);
+	},
 	"conversation:create": async () => {
 		socket.emit("conversation:create", {});
 		socket.emit("conversation:create", { id, title: "T", model: null, systemPrompt: "Be brief", metadata: { a: 1 } });

@@ -149,7 +149,7 @@ test('acknowledgements', () => {
 		['ping', { ok: true }, /ack of ping.time: is missing/],
 		['ping', { ok: true, time: TIME, more: 1 }, /ack of ping.more: is not in the contract/],
 		['ping', { ok: false }, /ack of ping.error: is missing/],
-		['ping', { ok: false, error }, /ack of ping.error.code: is BUSY, not UNAVAILABLE/],
+		['ping', { ok: false, error }, /ack of ping.error.code: is BUSY, not RATE_LIMITED, UNAVAILABLE/],
 		['message:send', { ok: false, error: { ...error, event: 'ping' } }, /error.event: is "ping"/],
 		['message:send', { ok: false, error, conversation }, /conversation: is not in the contract/],
 		['conversation:update', { ok: false, error: conflict, conversation: {} }, /conversation.id: is missing/],
