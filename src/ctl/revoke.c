@@ -104,7 +104,7 @@ enum ctl_exit ctl_revoke(int argc, char **argv)
 			break;
 		}
 	}
-	if (n == 1 && (!*r.id || strlen(r.id) > 255)) {
+	if (r.id && (!*r.id || strlen(r.id) > 255)) {
 		ctl_error("an id has 1 to 255 bytes");
 		return CTL_USAGE;
 	}
@@ -112,7 +112,7 @@ enum ctl_exit ctl_revoke(int argc, char **argv)
 		ctl_error("--keep %s: this is no number of days", r.keep_days);
 		return CTL_USAGE;
 	}
-	if (n != 1 || optind != argc) {
+	if (n != 1 || !r.id || optind != argc) {
 		ctl_error("one of --user, --session and --token is needed; "
 			  "\"parlancectl revoke --help\" tells more");
 		return CTL_USAGE;
