@@ -382,12 +382,13 @@ enum json_problem json_read(struct json_object *o, struct parlance_str text)
 
 enum json_problem json_read_long(struct json_object *o, struct parlance_str text)
 {
-	struct cursor c = { text.p, text.p + text.len };
+	struct cursor c;
 	enum json_problem problem;
 
 	o->n = 0;
-	if (!utf8_valid(text))
+	if (text.len == 0 || !utf8_valid(text))
 		return JSON_MALFORMED;
+	c = (struct cursor){ text.p, text.p + text.len };
 	skip_blanks(&c);
 	if (!take(&c, '{'))
 		return JSON_MALFORMED;
