@@ -20,6 +20,9 @@ const chat = chatFor(
 			'chat.max_content_bytes': LIMITS.content,
 			'chat.max_title_bytes': LIMITS.title,
 			'chat.max_metadata_bytes': LIMITS.metadata,
+			// It sends faster than anybody should.
+			'chat.events_per_second': 0,
+			'chat.user_events_per_second': 0,
 		},
 	},
 );
