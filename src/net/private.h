@@ -376,7 +376,7 @@ MUST_USE int session_open(struct net *net, struct handshake *handshake, struct c
 			  bool websocket, struct session **out);
 struct session *session_by_sid(const struct net *net, struct slice sid);
 void session_set_state(struct session *session, enum session_state state);
-/** The session goes on over the WebSocket that was its probe. */
+/** The session goes on, or says its last words, over the WebSocket that was its probe. */
 void session_upgraded(struct session *session);
 /** An Engine.IO packet from the client; false when the session is closed after it. */
 bool session_receive(struct session *session, const struct eio_packet *packet);
@@ -389,6 +389,9 @@ void session_mark_dirty(struct session *session);
 void session_sent(struct session *session, size_t before_bytes);
 /** True when the heartbeat's deadline has passed, though its timer may not have fired yet. */
 bool session_expired(const struct session *session);
+/** True from the answer to a probe to the "5" or the end of the WebSocket: the client polls no more, or
+ * soon will not. */
+bool session_is_upgrading(const struct session *session);
 /** True while messages go both ways. */
 bool session_is_open(const struct session *session);
 void session_end_of_turn(struct session *session);

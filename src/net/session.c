@@ -92,6 +92,11 @@ bool session_is_websocket(const struct session *s)
 	return s->state == SESSION_WEBSOCKET;
 }
 
+bool session_is_upgrading(const struct session *s)
+{
+	return s->state == SESSION_PROBING || (s->state == SESSION_FLUSHING && s->by_polls && s->ws);
+}
+
 bool session_is_open(const struct session *s)
 {
 	return s->state == SESSION_POLLING || s->state == SESSION_PROBING ||
@@ -267,9 +272,13 @@ static void no_longer_websocket(struct session *s)
 
 void session_upgraded(struct session *s)
 {
-	session_set_state(s, SESSION_WEBSOCKET);
-	s->was_websocket = true;
-	s->net->n_websocket++;
+	if (s->state == SESSION_FLUSHING) {
+		s->by_polls = false;
+	} else {
+		session_set_state(s, SESSION_WEBSOCKET);
+		s->was_websocket = true;
+		s->net->n_websocket++;
+	}
 	/* The GET that may still hang (an early upgrade) is let go with a noop; what is queued
 	 * goes over the WebSocket. */
 	session_mark_dirty(s);
@@ -392,8 +401,9 @@ void session_close(struct session *s, enum session_close reason)
 
 	if (!session_is_open(s))
 		return;
-	if (s->ws && polling)
-		conn_close(s->ws, WS_GOING_AWAY); /* a probe */
+	/* A client whose probe was answered may poll no more: then it is told over the WebSocket. */
+	if (s->ws && s->state == SESSION_POLLING)
+		conn_close(s->ws, WS_GOING_AWAY);
 	s->reason = (uint8_t)reason;
 	session_set_state(s, SESSION_FLUSHING);
 	s->by_polls = polling;
@@ -436,7 +446,7 @@ void session_conn_gone(struct session *s, struct conn *conn)
 	}
 	CHECK(s->ws == conn);
 	s->ws = NULL;
-	if (s->state == SESSION_WEBSOCKET || s->state == SESSION_FLUSHING)
+	if (s->state == SESSION_WEBSOCKET || (s->state == SESSION_FLUSHING && !s->by_polls))
 		session_fail(s, SESSION_TRANSPORT_CLOSE, WS_NORMAL);
 	else if (s->state == SESSION_PROBING)
 		session_set_state(s, SESSION_POLLING); /* the probe failed; polling goes on */

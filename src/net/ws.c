@@ -102,7 +102,7 @@ static void receive_probe(struct conn *c, bool binary, struct slice message)
 		append_frame(c, WS_TEXT, "3probe", 6);
 		session_set_state(s, SESSION_PROBING);
 		session_mark_dirty(s);
-	} else if (!binary && s->state == SESSION_PROBING && slice_is(message, "5")) {
+	} else if (!binary && session_is_upgrading(s) && slice_is(message, "5")) {
 		timer_stop(&c->timer);
 		conn_set_state(c, CONN_WS);
 		session_upgraded(s);

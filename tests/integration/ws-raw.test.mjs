@@ -818,6 +818,59 @@ describe('the upgrade of a session', () => {
 		socket.destroy();
 	});
 
+	// engine.io-client has stopped polling then: it hears of the end over the WebSocket, or by its heartbeat.
+	describe('that the server closes between the probe and the "5"', () => {
+		const path = '/socket.io/';
+		let sio;
+		before(async () => {
+			sio = await Server.start({ set: { 'engine.upgrade_timeout_ms': UPGRADE_TIMEOUT } });
+		});
+		after(() => sio?.stop());
+
+		async function closedWhileProbing() {
+			const { sid, url } = await handshake(sio.url + path);
+			assert.equal((await post(url, '40')).text, 'ok');
+			while (!/"sid"/.test((await get(url)).text));
+			const socket = await RawSocket.open(sio, `${path}?EIO=4&transport=websocket&sid=${sid}`);
+			socket.send(TEXT, '2probe');
+			await socket.message(TEXT, '3probe', 'the answer to the probe');
+			const asked = '42["message","last words"]\x1e42["kick",true]';
+			assert.equal((await post(url, asked)).text, 'ok');
+			return { sid, url, socket };
+		}
+
+		it('ends over the WebSocket, behind what was said before', async () => {
+			const { socket } = await closedWhileProbing();
+			socket.send(TEXT, '5');
+			await socket.message(TEXT, '42["message-back","last words"]');
+			await socket.closes([1000, 1001]);
+		});
+
+		it('ends over polls when the WebSocket dies', async () => {
+			const { url, socket } = await closedWhileProbing();
+			socket.raw.reset();
+			const answers = [];
+			await until(async () => {
+				const { status, text } = await get(url);
+				assert.equal(status, 200);
+				answers.push(text);
+				return text === '1';
+			}, 'the close packet');
+			assert.deepEqual(
+				answers.filter((text) => text !== '6'),
+				['42["message-back","last words"]', '1'],
+			);
+		});
+
+		it('ends when the "5" does not come', async () => {
+			const { url, socket } = await closedWhileProbing();
+			await socket.finishes('the upgrade timeout', UPGRADE_TIMEOUT * 4);
+			assert.equal((await get(url)).text, '42["message-back","last words"]');
+			assert.equal((await get(url)).text, '1');
+			assert.equal((await get(url)).status, 400);
+		});
+	});
+
 	it('closed by the session: "1" and a packet of no known type', async () => {
 		for (const text of ['1', 'abc', '']) {
 			const { socket } = await upgraded();
