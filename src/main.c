@@ -149,6 +149,10 @@ static void on_hangup(int signum, void *arg)
 	sys_notify_reloading(d->notify);
 	rc = setup_reload(&d->setup, d->net, d->path, d->overrides, d->n_overrides, &restart,
 			  &errors);
+	log_notice("audit",
+		   LOG_FIELDS(LOG_STR("config", d->path),
+			      LOG_STR("outcome", rc ? "refused" : restart.len ? "in part" : "done")),
+		   "a reload was asked for");
 	if (rc)
 		log_problems(errors.len ? strbuf_cstr(&errors) : parlance_err_text(rc));
 	else if (restart.len)

@@ -7,6 +7,8 @@
 
 #include <inttypes.h>
 
+#include "base/log.h"
+
 enum kind { GAUGE, COUNTER };
 
 static void put_head(struct strbuf *out, const char *name, enum kind kind, const char *help)
@@ -21,8 +23,20 @@ static void put(struct strbuf *out, const char *name, enum kind kind, const char
 	strbuf_printf(out, "parlance_%s %" PRIu64 "\n", name, n);
 }
 
+static void put_one(struct strbuf *out, const char *name, const char *label, const char *value,
+		    uint64_t n)
+{
+	strbuf_printf(out, "parlance_%s{%s=\"%s\"} %" PRIu64 "\n", name, label, value, n);
+}
+
 static void put_net(struct strbuf *out, const struct net *net)
 {
+	static const char *const limits[NET_LIMITS] = {
+		[NET_LIMIT_CONNECTIONS] = "max_connections",
+		[NET_LIMIT_CONNECTIONS_PER_ADDRESS] = "max_connections_per_address",
+		[NET_LIMIT_HANDSHAKES] = "handshakes_per_second_per_address",
+		[NET_LIMIT_HEADER] = "max_header_bytes",
+	};
 	struct net_stats s;
 
 	net_stats(net, &s);
@@ -32,8 +46,13 @@ static void put_net(struct strbuf *out, const struct net *net)
 	    s.sessions_websocket);
 	put(out, "connections_accepted_total", COUNTER, "Connections that were accepted.",
 	    s.accepted);
-	put(out, "refused_limit_total", COUNTER,
-	    "Connections and handshakes that were refused by limits.*.", s.refused_limit);
+	put_head(out, "refused_total", COUNTER, "What was refused by limits of [limits].");
+	for (size_t i = 0; i < NET_LIMITS; i++)
+		put_one(out, "refused_total", "limit", limits[i], s.limited[i]);
+	put_head(out, "sessions_closed_total", COUNTER, "Sessions that have ended.");
+	for (int i = 1; i <= SESSION_CLOSE_MAX; i++)
+		put_one(out, "sessions_closed_total", "reason",
+			session_close_text((enum session_close)i), s.closed[i]);
 	put(out, "refused_origin_total", COUNTER, "Requests that were refused by cors.origins.",
 	    s.refused_origin);
 	put(out, "accept_paused_total", COUNTER,
@@ -57,6 +76,11 @@ static void put_core(struct strbuf *out, const struct core *core)
 		[CORE_LIMIT_USER_SOCKETS] = "max_sockets_per_user",
 		[CORE_LIMIT_USER_ANSWERS] = "max_answers_per_user",
 		[CORE_LIMIT_ANSWERS] = "max_answers",
+		[CORE_LIMIT_ROOMS] = "max_rooms",
+		[CORE_LIMIT_CONTENT_BYTES] = "max_content_bytes",
+		[CORE_LIMIT_TITLE_BYTES] = "max_title_bytes",
+		[CORE_LIMIT_METADATA_BYTES] = "max_metadata_bytes",
+		[CORE_LIMIT_JSON_DEPTH] = "max_json_depth",
 	};
 	struct core_stats s;
 
@@ -67,10 +91,9 @@ static void put_core(struct strbuf *out, const struct core *core)
 	put(out, "answers", GAUGE, "Answers that run or wait here.", s.generations);
 	put(out, "events_total", COUNTER, "Events of the log that were delivered.", s.events);
 	put(out, "replays_total", COUNTER, "Rooms that were read anew for a gap.", s.replays);
-	put_head(out, "limited_total", COUNTER, "What was refused by limits of [chat].");
+	put_head(out, "limited_total", COUNTER, "What was refused by limits of [chat] and [socket].");
 	for (size_t i = 0; i < CORE_LIMITS; i++)
-		strbuf_printf(out, "parlance_limited_total{limit=\"%s\"} %" PRIu64 "\n", limits[i],
-			      s.limited[i]);
+		put_one(out, "limited_total", "limit", limits[i], s.limited[i]);
 }
 
 static void put_counter(void *arg, const char *instance, const char *name, uint64_t n)
@@ -84,6 +107,8 @@ void metrics_write(struct strbuf *out, const struct net *net, const struct core 
 {
 	put_head(out, "info", GAUGE, "The version.");
 	strbuf_printf(out, "parlance_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
+	put(out, "log_lost_total", COUNTER,
+	    "Lines over log.lines_per_second, or that could not be written.", log_lost_lines());
 	put_net(out, net);
 	put_core(out, core);
 	put_head(out, "plugin_total", COUNTER, "What plugins count.");

@@ -107,6 +107,7 @@ static void fill_chat(struct core_config *c, const struct options_chat *o)
 	c->max_content_bytes = (uint32_t)o->max_content_bytes;
 	c->max_title_bytes = (uint32_t)o->max_title_bytes;
 	c->max_metadata_bytes = (uint32_t)o->max_metadata_bytes;
+	c->max_json_depth = (uint32_t)o->max_json_depth;
 	c->queue_depth = (uint32_t)o->queue_depth;
 	c->events_per_second = (uint32_t)o->events_per_second;
 	c->user_events_per_second = (uint32_t)o->user_events_per_second;
@@ -356,6 +357,7 @@ void setup_log(const struct setup *s)
 	const struct options_log *o = conf_get(s->conf, "log", NULL);
 
 	log_setup((enum log_level)o->level, (enum log_format)o->format, 2);
+	log_set_rate((uint32_t)o->lines_per_second);
 }
 
 int setup_process(const struct setup *s, struct strbuf *err)

@@ -28,6 +28,11 @@
 
 static atomic_int log_level = LOG_LEVEL_INFO;
 static atomic_uint log_lost; /* lines that could not be written; the next that can says so */
+static atomic_uint_least64_t log_lost_total;
+static atomic_uint log_per_second; /* 0: no limit */
+static atomic_uint_least64_t log_second;
+static atomic_uint log_used;    /* in this second */
+static atomic_uint log_left_out; /* since the last line about it */
 static atomic_int log_format = LOG_FORMAT_KV;
 static atomic_int log_fd = STDERR_FILENO;
 
@@ -254,6 +259,33 @@ static void put_head(struct line *l, enum log_format format, enum log_level leve
 	put(l, ": ", 2);
 }
 
+void log_set_rate(uint32_t lines_per_second)
+{
+	atomic_store(&log_per_second, lines_per_second);
+}
+
+uint64_t log_lost_lines(void)
+{
+	return atomic_load(&log_lost_total);
+}
+
+/* Whether there is still room in this second. Threads that meet at its turn may count a line too few. */
+static bool has_room(void)
+{
+	unsigned int per_second = atomic_load(&log_per_second);
+	uint64_t now = clock_mono_ms() / 1000;
+
+	if (!per_second)
+		return true;
+	if (atomic_exchange(&log_second, now) != now)
+		atomic_store(&log_used, 0);
+	if (atomic_fetch_add(&log_used, 1) < per_second)
+		return true;
+	atomic_fetch_add(&log_left_out, 1);
+	atomic_fetch_add(&log_lost_total, 1);
+	return false;
+}
+
 /* A log that cannot be written has nowhere to say so, until it can be again. */
 static void write_line(const struct line *l)
 {
@@ -265,6 +297,7 @@ static void write_line(const struct line *l)
 	while (n < 0 && errno == EINTR);
 	if (n != (ssize_t)l->len) {
 		atomic_fetch_add(&log_lost, 1);
+		atomic_fetch_add(&log_lost_total, 1);
 		return;
 	}
 	if (!atomic_load(&log_lost))
@@ -273,6 +306,18 @@ static void write_line(const struct line *l)
 	if (lost)
 		log_err("log", LOG_FIELDS(LOG_UINT("lines", lost)),
 			"lines were lost (they could not be written: is the disk full?)");
+}
+
+static void say_left_out(void)
+{
+	unsigned int lines;
+
+	if (!atomic_load(&log_left_out))
+		return;
+	lines = atomic_exchange(&log_left_out, 0);
+	if (lines)
+		log_warn("log", LOG_FIELDS(LOG_UINT("lines", lines)),
+			 "lines were left out (more than log.lines_per_second)");
 }
 
 void log_line(enum log_level level, const char *subject, const struct log_field *fields,
@@ -286,8 +331,9 @@ void log_line(enum log_level level, const char *subject, const struct log_field 
 	va_list ap;
 	int n;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) || !has_room())
 		return;
+	say_left_out();
 	l.len = 0;
 	l.full = false;
 	l.json = format == LOG_FORMAT_JSON;

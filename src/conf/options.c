@@ -35,6 +35,10 @@ static const struct conf_option log_options[] = {
 	{ ROW(log, format), .type = CONF_ENUM, .choices = log_formats, .def = "auto",
 	  .flags = CONF_RELOADABLE, .doc = "How lines look: with journald's priority prefixes, as key=value with a time "
 		 "stamp, or as JSON; auto is journal under systemd, else kv." },
+	{ ROW(log, lines_per_second), .type = CONF_INT, .def = "10000", .min = 0, .max = 1000000,
+	  .flags = CONF_RELOADABLE,
+	  .doc = "What comes beyond is left out, and a line says how many. What strangers can cause has "
+		 "narrower limits of its own. 0: no limit." },
 };
 
 static const struct conf_choice seccomp_modes[] = {
@@ -278,10 +282,14 @@ static const struct conf_option chat_options[] = {
 	  .doc = "The longest message that a client may send." },
 	{ ROW(chat, max_title_bytes), .type = CONF_INT, .def = "1000", .min = 1, .max = 65536,
 	  .unit = "bytes",
-	  .doc = "The longest title, model name or client's message id of a conversation." },
+	  .doc = "The longest title or model name of a conversation." },
 	{ ROW(chat, max_metadata_bytes), .type = CONF_INT, .def = "65536", .min = 2, .max = MIB,
 	  .unit = "bytes",
-	  .doc = "The longest metadata or system prompt of a conversation." },
+	  .doc = "The longest metadata or system prompt of a conversation, and the longest options of a message." },
+	/* It comes back inside of other objects, which are read again: all together must stay below
+	 * JSON_DEPTH_MAX. */
+	{ ROW(chat, max_json_depth), .type = CONF_INT, .def = "32", .min = 1, .max = 32,
+	  .doc = "How deep objects and arrays may lie inside each other in metadata and options." },
 	{ ROW(chat, queue_depth), .type = CONF_INT, .def = "3", .min = 0, .max = 100,
 	  .doc = "Messages that may wait in a conversation while an answer is generated." },
 	{ ROW(chat, events_per_second), .type = CONF_INT, .def = "200", .min = 0,

@@ -16,6 +16,7 @@ extern "C" {
 struct options_log {
 	int level;  /* enum log_level */
 	int format; /* enum log_format */
+	int64_t lines_per_second;
 };
 
 struct options_process {
@@ -105,6 +106,7 @@ struct options_chat {
 	int64_t max_content_bytes;
 	int64_t max_title_bytes;
 	int64_t max_metadata_bytes;
+	int64_t max_json_depth;
 	int64_t queue_depth;
 	int64_t events_per_second;
 	int64_t user_events_per_second;

@@ -100,6 +100,7 @@ static void entered(struct request *r, struct slice ack)
 	}
 	rc = feed_room_enter(r->room, m, e->role);
 	if (rc) {
+		m->core->limited[CORE_LIMIT_ROOMS] += rc == PARLANCE_ELIMIT;
 		request_fail(&r, rc == PARLANCE_ELIMIT ? CODE_RATE_LIMITED : CODE_UNAVAILABLE,
 			     rc == PARLANCE_ELIMIT ? "Too many conversations are open" : NULL);
 		return;
@@ -277,10 +278,10 @@ struct wishes {
 	struct strbuf named; /* those that are named, as an array of SQL; in the arena of nobody */
 };
 
-static bool wish_text(struct core *core, struct slice value, size_t max, const char *name,
+static bool wish_text(struct core *core, struct slice value, enum core_limit limit, const char *name,
 		      struct slice *out, const char **why, enum core_code *code)
 {
-	switch (field_string(core, value, max, out)) {
+	switch (field_limited(core, value, limit, out)) {
 	case FIELD_OK:
 	case FIELD_ABSENT:
 		return true;
@@ -309,7 +310,6 @@ static enum core_code read_wishes(struct core *core, struct slice object, struct
 {
 	static const char *const keys[] = { "title", "model", "systemPrompt", "metadata",
 					    "archived" };
-	const struct core_config *c = core->config;
 	struct slice v[ARRAY_LEN(keys)];
 	enum core_code code = CODE_BAD_REQUEST;
 
@@ -319,16 +319,16 @@ static enum core_code read_wishes(struct core *core, struct slice object, struct
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		wish_named(w, v[i], keys[i]);
 	strbuf_append_str(&w->named, w->named.len ? "}" : "{}");
-	if (!wish_text(core, v[0], c->max_title_bytes, "title", &w->title, why, &code) ||
-	    !wish_text(core, v[1], c->max_title_bytes, "model", &w->model, why, &code) ||
-	    !wish_text(core, v[2], c->max_metadata_bytes, "systemPrompt", &w->system_prompt, why,
-		       &code))
+	if (!wish_text(core, v[0], CORE_LIMIT_TITLE_BYTES, "title", &w->title, why, &code) ||
+	    !wish_text(core, v[1], CORE_LIMIT_TITLE_BYTES, "model", &w->model, why, &code) ||
+	    !wish_text(core, v[2], CORE_LIMIT_METADATA_BYTES, "systemPrompt", &w->system_prompt,
+		       why, &code))
 		return code;
 	*why = "metadata";
-	if (v[3].len > c->max_metadata_bytes)
+	if (json_is_large(core, v[3]))
 		return CODE_TOO_LARGE;
 	if (v[3].len &&
-	    ((json_kind(v[3]) != '{' && json_kind(v[3]) != 'n') || json_is_deep(v[3])))
+	    ((json_kind(v[3]) != '{' && json_kind(v[3]) != 'n') || json_is_deep(core, v[3])))
 		return CODE_BAD_REQUEST;
 	if (v[3].len && json_kind(v[3]) == '{')
 		w->metadata = v[3];

@@ -36,6 +36,7 @@ struct core_config {
 	uint32_t max_content_bytes;
 	uint32_t max_title_bytes;
 	uint32_t max_metadata_bytes;
+	uint32_t max_json_depth;
 	uint32_t queue_depth;
 	uint32_t events_per_second; /* these: 0, no limit */
 	uint32_t user_events_per_second;
@@ -112,6 +113,11 @@ enum core_limit {
 	CORE_LIMIT_USER_SOCKETS,
 	CORE_LIMIT_USER_ANSWERS,
 	CORE_LIMIT_ANSWERS,
+	CORE_LIMIT_ROOMS,
+	CORE_LIMIT_CONTENT_BYTES,
+	CORE_LIMIT_TITLE_BYTES,
+	CORE_LIMIT_METADATA_BYTES,
+	CORE_LIMIT_JSON_DEPTH,
 	CORE_LIMITS
 };
 

@@ -374,8 +374,11 @@ static void on_user_disconnected(struct event *e)
 		disconnect(e->only);
 		return;
 	}
-	for (struct list *node = u ? u->members.next : NULL; u && node != &u->members;
-	     node = node->next)
+	if (!u)
+		return;
+	log_notice("audit", LOG_FIELDS(LOG_UINT("sockets", u->n_members)),
+		   "a user was disconnected");
+	for (struct list *node = u->members.next; node != &u->members; node = node->next)
 		disconnect(CONTAINER_OF(node, struct member, in_user));
 }
 

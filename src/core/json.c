@@ -7,10 +7,6 @@
 #include "base/err.h"
 #include "wire/json_scan.h"
 
-/* Of what a client has us keep. It comes back inside of other objects, which are read again: all
- * together must stay below JSON_DEPTH_MAX. */
-#define DEPTH_MAX 32
-
 enum field field_string(struct core *core, struct slice value, size_t max, struct slice *out)
 {
 	*out = slice_of(NULL, 0);
@@ -20,6 +16,18 @@ enum field field_string(struct core *core, struct slice value, size_t max, struc
 	if (json_string(value, &core->scratch, out) != 0 || memchr(out->p, '\0', out->len))
 		return FIELD_BAD;
 	return out->len > max ? FIELD_TOO_LARGE : FIELD_OK;
+}
+
+enum field field_limited(struct core *core, struct slice value, enum core_limit limit, struct slice *out)
+{
+	const struct core_config *c = core->config;
+	size_t max = limit == CORE_LIMIT_CONTENT_BYTES ? c->max_content_bytes
+		     : limit == CORE_LIMIT_TITLE_BYTES ? c->max_title_bytes
+						       : c->max_metadata_bytes;
+	enum field found = field_string(core, value, max, out);
+
+	core->limited[limit] += found == FIELD_TOO_LARGE;
+	return found;
 }
 
 enum field field_uuid(struct core *core, struct slice value, struct slice *out)
@@ -62,7 +70,15 @@ enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out)
 	return FIELD_OK;
 }
 
-bool json_is_deep(struct slice value)
+bool json_is_large(struct core *core, struct slice value)
+{
+	bool large = value.len > core->config->max_metadata_bytes;
+
+	core->limited[CORE_LIMIT_METADATA_BYTES] += large;
+	return large;
+}
+
+bool json_is_deep(struct core *core, struct slice value)
 {
 	unsigned depth = 0;
 	bool text = false;
@@ -70,14 +86,18 @@ bool json_is_deep(struct slice value)
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.p[i];
 
-		if (c == '"')
+		if (c == '"') {
 			text = !text;
-		else if (text && c == '\\')
+		} else if (text && c == '\\') {
 			i++;
-		else if (!text && (c == '{' || c == '[') && ++depth > DEPTH_MAX)
-			return true;
-		else if (!text && (c == '}' || c == ']'))
+		} else if (!text && (c == '{' || c == '[')) {
+			if (++depth > core->config->max_json_depth) {
+				core->limited[CORE_LIMIT_JSON_DEPTH]++;
+				return true;
+			}
+		} else if (!text && (c == '}' || c == ']')) {
 			depth--;
+		}
 	}
 	return false;
 }

@@ -224,12 +224,9 @@ static void join_and_send(struct request *r, struct slice ack)
 }
 
 /* Why a field is refused, NULL when it is not. */
-static const char *take(struct core *core, struct slice value, size_t max, char **out,
-			enum core_code *code)
+static const char *take(enum field found, struct slice text, char **out, enum core_code *code)
 {
-	struct slice text;
-
-	switch (field_string(core, value, max, &text)) {
+	switch (found) {
 	case FIELD_OK:
 		*out = strndup(text.p, text.len);
 		*code = CODE_UNAVAILABLE;
@@ -257,22 +254,25 @@ static const char *read_sending(struct core *core, struct slice arg, struct send
 	static const char *const keys[] = { "content", "messageId", "parentId",
 					    "model",   "options",   "onBusy" };
 	static const char *const busy[] = { "queue", "reject", "interrupt" };
-	const struct core_config *c = core->config;
 	struct slice v[ARRAY_LEN(keys)];
 	struct slice parent;
 	struct slice on_busy;
+	struct slice text;
+	enum field found;
 	const char *why;
 
 	fields(core, arg, keys, ARRAY_LEN(keys), v);
 	*name = "content";
-	why = take(core, v[0], c->max_content_bytes, &s->content, code);
+	found = field_limited(core, v[0], CORE_LIMIT_CONTENT_BYTES, &text);
+	why = take(found, text, &s->content, code);
 	if (why)
 		return why;
 	*code = CODE_BAD_REQUEST;
 	if (!s->content || blank(s->content))
 		return "missing";
 	*name = "messageId";
-	why = take(core, v[1], CLIENT_ID_MAX, &s->client_id, code);
+	found = field_string(core, v[1], CLIENT_ID_MAX, &text);
+	why = take(found, text, &s->client_id, code);
 	if (why)
 		return why;
 	if (s->client_id && !s->client_id[0]) {
@@ -280,7 +280,8 @@ static const char *read_sending(struct core *core, struct slice arg, struct send
 		s->client_id = NULL;
 	}
 	*name = "model";
-	why = take(core, v[3], c->max_title_bytes, &s->model, code);
+	found = field_limited(core, v[3], CORE_LIMIT_TITLE_BYTES, &text);
+	why = take(found, text, &s->model, code);
 	if (why)
 		return why;
 	*code = CODE_BAD_REQUEST;
@@ -298,9 +299,9 @@ static const char *read_sending(struct core *core, struct slice arg, struct send
 	}
 	*name = "options";
 	if (v[4].len && json_kind(v[4]) != 'n') {
-		if (json_kind(v[4]) != '{' || json_is_deep(v[4]))
+		if (json_kind(v[4]) != '{' || json_is_deep(core, v[4]))
 			return "malformed";
-		if (v[4].len > c->max_metadata_bytes) {
+		if (json_is_large(core, v[4])) {
 			*code = CODE_TOO_LARGE;
 			return "too long";
 		}

@@ -77,6 +77,35 @@ static void refuse_proxy(struct conn *c, const char *why)
 	conn_kill(c);
 }
 
+enum net_limit conn_limit(const struct conn *c)
+{
+	const struct net *net = c->net;
+
+	if (c->total_verdict > LIMIT_OK || net->sessions.count >= net->config->max_connections)
+		return NET_LIMIT_CONNECTIONS;
+	if (c->address_verdict > LIMIT_OK ||
+	    (c->address && !limits_session_ok(&net->limits, c->address)))
+		return NET_LIMIT_CONNECTIONS_PER_ADDRESS;
+	return NET_LIMIT_CONNECTIONS;
+}
+
+static void log_refused(struct conn *c)
+{
+	static struct log_rate rate = LOG_RATE(5, 10000);
+	char text[IP_TEXT_MAX];
+	uint32_t suppressed;
+
+	c->net->stats.limited[conn_limit(c)]++;
+	ip_format(&c->peer, text);
+	if (log_rate_allow(&rate, &suppressed))
+		log_warn("limits",
+			 LOG_FIELDS(LOG_STR("address", text),
+				    LOG_UINT("connections", c->net->n_conns),
+				    LOG_UINT("suppressed", suppressed)),
+			 "connection refused (over limits.max_connections or "
+			 "limits.max_connections_per_address)");
+}
+
 static void on_proxy_readable(struct io *io, unsigned int events, void *arg)
 {
 	struct conn *c = arg;
@@ -111,27 +140,12 @@ static void on_proxy_readable(struct io *io, unsigned int events, void *arg)
 	if (!header.local)
 		c->peer = header.client;
 	conn_set_client(c, &c->peer);
-	if (c->address_verdict == LIMIT_CLOSE)
+	if (c->address_verdict == LIMIT_CLOSE) {
+		log_refused(c);
 		conn_kill(c);
-	else
+	} else {
 		adopt(c);
-}
-
-static void log_refused(struct conn *c)
-{
-	static struct log_rate rate = LOG_RATE(5, 10000);
-	char text[IP_TEXT_MAX];
-	uint32_t suppressed;
-
-	c->net->stats.refused_limit++;
-	ip_format(&c->peer, text);
-	if (log_rate_allow(&rate, &suppressed))
-		log_warn("limits",
-			 LOG_FIELDS(LOG_STR("address", text),
-				    LOG_UINT("connections", c->net->n_conns),
-				    LOG_UINT("suppressed", suppressed)),
-			 "connection refused (over limits.max_connections or "
-			 "limits.max_connections_per_address)");
+	}
 }
 
 /* Probes are to be answered while clients have all connections: admin listeners have some of their

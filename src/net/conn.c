@@ -298,11 +298,13 @@ static void take_input(struct conn *c, struct slice *in)
 		if (rc) {
 			c->keep_alive = false;
 			c->head_only = false;
-			if (rc == PARLANCE_ETOOBIG)
+			if (rc == PARLANCE_ETOOBIG) {
+				c->net->stats.limited[NET_LIMIT_HEADER]++;
 				http_answer_text(c, 431, "The request's head is too large\n", NULL);
-			else
+			} else {
 				http_answer_text(c, rc == PARLANCE_ENOTSUP ? 505 : 400,
 						 "This is no HTTP/1.1 request\n", NULL);
+			}
 			return;
 		}
 		in->p += request.head_len;

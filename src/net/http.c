@@ -259,14 +259,16 @@ void http_refuse_overload(struct conn *c)
 	char retry_after[40];
 	uint32_t suppressed;
 
-	net->stats.refused_limit++;
-	if (!net->draining && !net->shutting_down && log_rate_allow(&rate, &suppressed))
-		log_warn("limits",
-			 LOG_FIELDS(LOG_UINT("connections", net->n_conns),
-				    LOG_UINT("sessions", net->sessions.count),
-				    LOG_UINT("suppressed", suppressed)),
-			 "handshake refused (over limits.max_connections or "
-			 "limits.max_connections_per_address)");
+	if (!net->draining && !net->shutting_down) {
+		net->stats.limited[conn_limit(c)]++;
+		if (log_rate_allow(&rate, &suppressed))
+			log_warn("limits",
+				 LOG_FIELDS(LOG_UINT("connections", net->n_conns),
+					    LOG_UINT("sessions", net->sessions.count),
+					    LOG_UINT("suppressed", suppressed)),
+				 "handshake refused (over limits.max_connections or "
+				 "limits.max_connections_per_address)");
+	}
 	(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %d\r\n",
 		       RETRY_AFTER_OVERLOAD_S);
 	c->keep_alive = false;
@@ -289,7 +291,7 @@ static bool admit(struct conn *c)
 	}
 	if (c->address &&
 	    !limits_handshake(&net->limits, c->address, loop_now_ms(net->loop), &seconds)) {
-		net->stats.refused_limit++;
+		net->stats.limited[NET_LIMIT_HANDSHAKES]++;
 		(void)snprintf(retry_after, sizeof(retry_after), "Retry-After: %u\r\n", seconds);
 		http_answer_text(c, 429, "Too many handshakes\n", retry_after);
 		return false;

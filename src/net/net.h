@@ -143,12 +143,22 @@ void net_shutdown(struct net *net, uint32_t timeout_ms, void (*done)(void *arg),
  * Not from a callback. Harmless on NULL. */
 void net_free(struct net **net);
 
+/* What was refused because there was too much of it: rows of [limits]. */
+enum net_limit {
+	NET_LIMIT_CONNECTIONS,             /* connections and sessions in all */
+	NET_LIMIT_CONNECTIONS_PER_ADDRESS, /* likewise of one client */
+	NET_LIMIT_HANDSHAKES,              /* per second, of one client */
+	NET_LIMIT_HEADER,                  /* bytes of a request's head */
+	NET_LIMITS
+};
+
 struct net_stats {
 	uint32_t connections;
 	uint32_t sessions;
 	uint32_t sessions_websocket;
 	uint64_t accepted;
-	uint64_t refused_limit;
+	uint64_t limited[NET_LIMITS];
+	uint64_t closed[SESSION_CLOSE_MAX + 1]; /* sessions, by enum session_close */
 	uint64_t refused_origin;
 	uint64_t accept_paused; /* times that accepting stopped for lack of descriptors or memory */
 	uint64_t queued_bytes;

@@ -183,6 +183,8 @@ void conn_accept(struct net *net, struct listener *listener, int fd, const struc
 /** A trusted proxy named its client: that address is counted from now on. */
 void conn_set_client(struct conn *conn, const struct ip_addr *ip);
 bool conn_trusts(const struct conn *conn, const struct ip_addr *ip);
+/** Which limit it is over when it, or its handshake, is refused for there being too many. */
+enum net_limit conn_limit(const struct conn *conn);
 
 /* address.c */
 

@@ -477,6 +477,7 @@ void session_end_of_turn(struct session *s)
 {
 	if (!session_is_open(s) && !s->told) {
 		s->told = true;
+		s->net->stats.closed[s->reason]++;
 		s->net->ops->close(s->net->ctx, s, (enum session_close)s->reason);
 	}
 	if (s->drained) {

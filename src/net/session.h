@@ -31,7 +31,7 @@ struct session;
 	X(SESSION_FORCED_CLOSE, 5, "forced close")                    \
 	X(SESSION_SERVER_SHUTDOWN, 6, "server shutting down")         \
 	X(SESSION_TOO_SLOW, 7, "output queue over its limit")         \
-	X(SESSION_TOO_BIG, 8, "message over the payload limit")       \
+	X(SESSION_TOO_BIG, 8, "message over the size limit")       \
 	X(SESSION_CONNECT_TIMEOUT, 9, "no connect packet in time")    \
 	X(SESSION_NO_MEMORY, 10, "out of memory")
 
@@ -40,6 +40,8 @@ enum session_close {
 	SESSION_CLOSE_LIST(X)
 #undef X
 };
+
+#define SESSION_CLOSE_MAX SESSION_NO_MEMORY
 
 const char *session_close_text(enum session_close reason);
 

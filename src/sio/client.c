@@ -205,8 +205,9 @@ static void on_text(struct sio_client *c, struct slice text)
 	else if (!rc)
 		on_packet(c, &p, NULL, 0);
 	if (rc)
-		session_close(c->session,
-			      rc == PARLANCE_ENOMEM ? SESSION_NO_MEMORY : SESSION_PARSE_ERROR);
+		session_close(c->session, rc == PARLANCE_ENOMEM  ? SESSION_NO_MEMORY
+					  : rc == PARLANCE_ELIMIT ? SESSION_TOO_BIG
+								  : SESSION_PARSE_ERROR);
 }
 
 static void on_binary(struct sio_client *c, struct slice data)
@@ -217,7 +218,7 @@ static void on_binary(struct sio_client *c, struct slice data)
 	char *copy;
 
 	if (!r || data.len > c->sio->config->max_attachment_bytes - r->bytes) {
-		session_close(c->session, SESSION_PARSE_ERROR);
+		session_close(c->session, r ? SESSION_TOO_BIG : SESSION_PARSE_ERROR);
 		return;
 	}
 	copy = malloc(data.len ? data.len : 1);

@@ -17,6 +17,12 @@ const LIMITS = {
 	max_answers_per_user: 2,
 	max_answers: 3,
 };
+const SIZES = {
+	max_content_bytes: 1000,
+	max_title_bytes: 50,
+	max_metadata_bytes: 5000,
+	max_json_depth: 5,
+};
 const BURST_S = 5;
 
 let database, service, daemon;
@@ -29,7 +35,11 @@ before(async () => {
 		set: {
 			'listener.admin.address': '127.0.0.1:0',
 			'listener.admin.admin': 'yes',
-			...Object.fromEntries(Object.entries(LIMITS).map(([k, v]) => [`chat.${k}`, v])),
+			'socket.max_rooms': 4,
+			'socket.max_attachments': 1,
+			'engine.max_payload_bytes': 20000,
+			'limits.max_header_bytes': 2000,
+			...Object.fromEntries(Object.entries({ ...LIMITS, ...SIZES }).map(([k, v]) => [`chat.${k}`, v])),
 		},
 	});
 });
@@ -140,6 +150,122 @@ describe('what one may ask for', () => {
 		assert.equal((await ask(other, theirs[1])).ok, true);
 		await other.ok('message:stop', { conversationId: theirs[1] });
 	});
+});
+
+describe('how large it may be', () => {
+	const nested = (depth) => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`);
+	const long = (limit) => 'x'.repeat(SIZES[limit] + 1);
+	const update = (what) => ['conversation:update', { update: what }];
+	for (const [limit, code, name, data] of [
+		['max_content_bytes', 'TOO_LARGE', 'message:send', { content: long('max_content_bytes') }],
+		['max_title_bytes', 'TOO_LARGE', ...update({ title: long('max_title_bytes') })],
+		['max_title_bytes', 'TOO_LARGE', 'message:send', { content: 'x', model: long('max_title_bytes') }],
+		['max_metadata_bytes', 'TOO_LARGE', ...update({ systemPrompt: long('max_metadata_bytes') })],
+		['max_metadata_bytes', 'TOO_LARGE', ...update({ metadata: { a: long('max_metadata_bytes') } })],
+		['max_metadata_bytes', 'TOO_LARGE', 'message:send', { content: 'x', options: { a: long('max_metadata_bytes') } }],
+		['max_json_depth', 'BAD_REQUEST', ...update({ metadata: nested(SIZES.max_json_depth + 1) })],
+		['max_json_depth', 'BAD_REQUEST', 'message:send', { content: 'x', options: nested(SIZES.max_json_depth + 1) }],
+	])
+		it(`${limit} of ${name} (${Object.keys(data.update ?? data)})`, async () => {
+			const tab = await open(`large-${limit}-${name}-${Object.keys(data.update ?? data)}`);
+			const conversationId = await tab.create();
+			const before = await limited(limit);
+			await tab.refused(code, name, { conversationId, ...data });
+			assert.equal(await limited(limit), before + 1);
+			if (limit === 'max_json_depth')
+				await tab.ok('conversation:update', {
+					conversationId,
+					update: { metadata: nested(SIZES.max_json_depth) },
+				});
+		});
+
+	it('conversations that are open', async () => {
+		const tab = await open('ivan');
+		const ids = [];
+		for (let i = 0; i < 4; i++) ids.push(await tab.create());
+		const acks = [];
+		for (const id of ids) acks.push(await tab.ask('join:conversation', id));
+		const refused = acks.filter(({ ok }) => !ok);
+		assert.ok(refused.length > 0 && refused.length < 4, 'some are joined');
+		for (const { error } of refused) assert.equal(error.code, 'RATE_LIMITED');
+		assert.equal(await limited('max_rooms'), refused.length);
+		await tab.ok('leave:conversation', ids[0]);
+		await tab.join(ids[3]);
+	});
+
+	const closed = async (reason) => (await metrics())[`sessions_closed_total{reason="${reason}"}`];
+	for (const [what, send] of [
+		['a payload', (tab) => tab.emit('ping', 'x'.repeat(20000))],
+		['attachments', (tab) => tab.emit('ping', Buffer.from('a'), Buffer.from('b'))],
+	])
+		it(`${what}: the session ends`, async () => {
+			const tab = await open('judy');
+			const before = await closed('message over the size limit');
+			const gone = event(tab.socket, 'disconnect');
+			send(tab);
+			await gone;
+			const counted = async () =>
+				(await closed('message over the size limit')) === before + 1;
+			await until(counted, 'it is counted');
+		});
+
+	it('a head', async () => {
+		const { status } = await get(`${daemon.url}/?${'x'.repeat(3000)}`);
+		assert.equal(status, 431);
+		assert.equal((await metrics())['refused_total{limit="max_header_bytes"}'], 1);
+	});
+});
+
+describe('how many there may be', () => {
+	const user = 'mallory';
+	// Each of these alone in a daemon, which is enough for three tabs.
+	for (const [limit, set, status] of [
+		['max_connections', { 'limits.max_connections': 3 }, 503],
+		['max_connections_per_address', { 'limits.max_connections_per_address': 3 }, 503],
+		[
+			'handshakes_per_second_per_address',
+			{
+				'limits.handshakes_per_second_per_address': 1,
+				'limits.handshake_burst_per_address': 3,
+			},
+			429,
+		],
+	])
+		it(limit, async (t) => {
+			const crowded = await Daemon.start({
+				database,
+				set: {
+					...set,
+					'listener.admin.address': '127.0.0.1:0',
+					'listener.admin.admin': 'yes',
+				},
+			});
+			t.after(() => crowded.stop());
+			const three = [];
+			for (let i = 0; i < 3; i++)
+				three.push(
+					await Tab.open(crowded, user, { options: { transports: ['websocket'] } }),
+				);
+			const url = `${crowded.url}/socket.io/?EIO=4&transport=polling`;
+			assert.equal((await get(url)).status, status);
+			const { text } = await get(`http://127.0.0.1:${crowded.ports.admin}/metrics`);
+			for (const name of [
+				'max_connections',
+				'max_connections_per_address',
+				'handshakes_per_second_per_address',
+			])
+				assert.match(
+					text,
+					new RegExp(
+						`^parlance_refused_total\\{limit="${name}"\\} ${name === limit ? 1 : 0}$`,
+						'm',
+					),
+				);
+			for (const tab of three) {
+				await tab.settled();
+				await tab.close();
+			}
+		});
 });
 
 it('what is there is counted', async () => {

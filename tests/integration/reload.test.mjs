@@ -86,7 +86,10 @@ class Reloaded {
 	}
 
 	refused(changes) {
-		return this.reload(changes, /main: the configuration stays as it was \((.*)\)$/);
+		return this.reload(changes, /main: the configuration stays as it was \((.*)\)$/).then((said) => {
+			assert.match(said, /audit: a reload was asked for config=\S+ outcome=refused/);
+			return said;
+		});
 	}
 }
 
@@ -292,6 +295,7 @@ describe('the configuration', () => {
 		const { daemon } = own;
 		assert.ok(await allows(daemon, OLD));
 		assert.ok(!(await allows(daemon, NEW)));
+		assert.match(await own.reload(), /notice audit: a reload was asked for config=\S+ outcome=done/);
 		await own.reload(
 			{ cors: { origins: NEW }, log: { format: 'json' } },
 			/"msg":"configuration reloaded"/,

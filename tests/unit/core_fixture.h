@@ -401,6 +401,7 @@ static inline int setup(void **state)
 		.max_content_bytes = 1000,
 		.max_title_bytes = 100,
 		.max_metadata_bytes = 200,
+		.max_json_depth = 32,
 		.queue_depth = 3,
 		.chunk_interval_ms = 40,
 		.full_bytes_per_s = 65536,

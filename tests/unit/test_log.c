@@ -307,6 +307,33 @@ static void test_names(void **state)
 	assert_int_equal(log_format_parse(""), 0);
 }
 
+static void test_rate_of_all(void **state)
+{
+	uint64_t before = log_lost_lines();
+
+	(void)state;
+	mono_ms = 50000;
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_KV, fds[1]);
+	log_set_rate(2);
+	for (int i = 0; i < 5; i++)
+		log_info("s", NULL, "%d", i);
+	assert_string_equal(written(), STAMP " info s: 0\n" STAMP " info s: 1\n");
+	mono_ms += 1000;
+	log_info("s", NULL, "5");
+	log_info("s", NULL, "6");
+	assert_string_equal(written(),
+			    STAMP " warning log: lines were left out (more than "
+				  "log.lines_per_second) lines=3\n" STAMP " info s: 5\n");
+	assert_int_equal(log_lost_lines() - before, 4);
+	log_set_rate(0);
+	for (int i = 0; i < 5; i++)
+		log_debug("s", NULL, "not at this level");
+	log_info("s", NULL, "7");
+	assert_string_equal(written(), STAMP " warning log: lines were left out (more than "
+					     "log.lines_per_second) lines=1\n" STAMP
+					     " info s: 7\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errno_and_closed_fd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_auto, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rate_of_all, setup, teardown),
 		cmocka_unit_test(test_names),
 	};
 
