@@ -517,6 +517,7 @@ describe('a stranger', () => {
 });
 
 describe('who is nobody', () => {
+	const REVOKED = unique('revoked');
 	const NOBODIES = {
 		'without a token': { given: () => undefined, code: 'UNAUTHENTICATED' },
 		'with a token that has expired': {
@@ -527,11 +528,17 @@ describe('who is nobody', () => {
 			given: (user) => token(user, { secret: randomBytes(32).toString('hex') }),
 			code: 'UNAUTHENTICATED',
 		},
+		'with a token that was revoked': {
+			first: () => psql.sql(`SELECT parlance.revoke('token', ${quote(REVOKED)})`),
+			given: (user) => token(user, { claims: { jti: REVOKED } }),
+			code: 'UNAUTHENTICATED',
+		},
 	};
 
-	for (const [what, { given, code }] of Object.entries(NOBODIES))
+	for (const [what, { first, given, code }] of Object.entries(NOBODIES))
 		it(`${what} is refused, and what he sends nevertheless does nothing`, async () => {
 			const c = await conversation();
+			await first?.();
 			const stored = await digest();
 			for (const [i, row] of rows.entries()) {
 				const wire = await Wire.open(i % 2, given(c.owner.user));

@@ -369,7 +369,7 @@ describe('SQL', () => {
 		await cluster.sql(`SELECT parlance.disconnect_user(${quote(c.guest)})`);
 		for (const reason of reasons) assert.equal((await reason)[0], 'io server disconnect');
 		const audited = ({ daemon }) => /audit: a user was disconnected sockets=[1-9]/.test(daemon.stderr);
-		assert.ok(cluster.instances.some(audited), 'the audit log has it');
+		assert.ok(cluster.nodes.some(audited), 'the audit log has it');
 		for (const tab of [...c.ownerIn, ...c.ownerOut, ...c.strangers]) {
 			await tab.settled();
 			assert.ok(tab.socket.connected);
