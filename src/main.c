@@ -151,7 +151,9 @@ static void on_hangup(int signum, void *arg)
 			  &errors);
 	log_notice("audit",
 		   LOG_FIELDS(LOG_STR("config", d->path),
-			      LOG_STR("outcome", rc ? "refused" : restart.len ? "in part" : "done")),
+			      LOG_STR("outcome", rc            ? "refused"
+						 : restart.len ? "in part"
+							       : "done")),
 		   "a reload was asked for");
 	if (rc)
 		log_problems(errors.len ? strbuf_cstr(&errors) : parlance_err_text(rc));

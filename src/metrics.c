@@ -91,7 +91,8 @@ static void put_core(struct strbuf *out, const struct core *core)
 	put(out, "answers", GAUGE, "Answers that run or wait here.", s.generations);
 	put(out, "events_total", COUNTER, "Events of the log that were delivered.", s.events);
 	put(out, "replays_total", COUNTER, "Rooms that were read anew for a gap.", s.replays);
-	put_head(out, "limited_total", COUNTER, "What was refused by limits of [chat] and [socket].");
+	put_head(out, "limited_total", COUNTER,
+		 "What was refused by limits of [chat] and [socket].");
 	for (size_t i = 0; i < CORE_LIMITS; i++)
 		put_one(out, "limited_total", "limit", limits[i], s.limited[i]);
 }

@@ -31,7 +31,7 @@ static atomic_uint log_lost; /* lines that could not be written; the next that c
 static atomic_uint_least64_t log_lost_total;
 static atomic_uint log_per_second; /* 0: no limit */
 static atomic_uint_least64_t log_second;
-static atomic_uint log_used;    /* in this second */
+static atomic_uint log_used;     /* in this second */
 static atomic_uint log_left_out; /* since the last line about it */
 static atomic_int log_format = LOG_FORMAT_KV;
 static atomic_int log_fd = STDERR_FILENO;
@@ -269,7 +269,8 @@ uint64_t log_lost_lines(void)
 	return atomic_load(&log_lost_total);
 }
 
-/* Whether there is still room in this second. Threads that meet at its turn may count a line too few. */
+/* Whether there is still room in this second. Threads that meet at its turn may count a line too
+ * few. */
 static bool has_room(void)
 {
 	unsigned int per_second = atomic_load(&log_per_second);
@@ -331,7 +332,7 @@ void log_line(enum log_level level, const char *subject, const struct log_field 
 	va_list ap;
 	int n;
 
-	if (!log_enabled(level) || !has_room())
+	if (!log_enabled(level) || (level > LOG_LEVEL_ERR && !has_room()))
 		return;
 	say_left_out();
 	l.len = 0;

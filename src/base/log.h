@@ -8,8 +8,8 @@
  *   kv       2026-01-31T23:59:59.123Z warning subject: what happened (why) key=value …
  *   json     {"time":…,"level":…,"subject":…,"msg":…,"key":value …}
  *
- * Whatever a stranger can trigger goes through a log_rate, so that nobody fills the disk, and all of it
- * through log_set_rate.
+ * Whatever a stranger can trigger goes through a log_rate, so that nobody fills the disk, and all of
+ * it through log_set_rate.
  */
 #ifndef PARLANCE_BASE_LOG_H
 #define PARLANCE_BASE_LOG_H
@@ -74,8 +74,8 @@ struct log_field {
 /** Sets level and format of the process's log; fd is where lines go (2 for standard error). */
 void log_setup(enum log_level level, enum log_format format, int fd);
 
-/** At most so many lines in each second; what is left out is counted, and the next second's first line says
- * how many. 0 (as it begins): no limit. */
+/** At most so many lines in each second, errors aside; what is left out is counted, and the next
+ * line that is written says how many. 0 (as it begins): no limit. */
 void log_set_rate(uint32_t lines_per_second);
 
 /** Lines that were left out by log_set_rate, or could not be written, so far. */

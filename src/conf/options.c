@@ -37,8 +37,8 @@ static const struct conf_option log_options[] = {
 		 "stamp, or as JSON; auto is journal under systemd, else kv." },
 	{ ROW(log, lines_per_second), .type = CONF_INT, .def = "10000", .min = 0, .max = 1000000,
 	  .flags = CONF_RELOADABLE,
-	  .doc = "What comes beyond is left out, and a line says how many. What strangers can cause has "
-		 "narrower limits of its own. 0: no limit." },
+	  .doc = "What comes beyond is left out, errors aside, and a line says how many. What "
+		 "strangers can cause has narrower limits of its own. 0: no limit." },
 };
 
 static const struct conf_choice seccomp_modes[] = {
@@ -285,7 +285,8 @@ static const struct conf_option chat_options[] = {
 	  .doc = "The longest title or model name of a conversation." },
 	{ ROW(chat, max_metadata_bytes), .type = CONF_INT, .def = "65536", .min = 2, .max = MIB,
 	  .unit = "bytes",
-	  .doc = "The longest metadata or system prompt of a conversation, and the longest options of a message." },
+	  .doc = "The longest metadata or system prompt of a conversation, and the longest options "
+		 "of a message." },
 	/* It comes back inside of other objects, which are read again: all together must stay below
 	 * JSON_DEPTH_MAX. */
 	{ ROW(chat, max_json_depth), .type = CONF_INT, .def = "32", .min = 1, .max = 32,

@@ -278,8 +278,8 @@ struct wishes {
 	struct strbuf named; /* those that are named, as an array of SQL; in the arena of nobody */
 };
 
-static bool wish_text(struct core *core, struct slice value, enum core_limit limit, const char *name,
-		      struct slice *out, const char **why, enum core_code *code)
+static bool wish_text(struct core *core, struct slice value, enum core_limit limit,
+		      const char *name, struct slice *out, const char **why, enum core_code *code)
 {
 	switch (field_limited(core, value, limit, out)) {
 	case FIELD_OK:

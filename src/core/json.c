@@ -18,7 +18,8 @@ enum field field_string(struct core *core, struct slice value, size_t max, struc
 	return out->len > max ? FIELD_TOO_LARGE : FIELD_OK;
 }
 
-enum field field_limited(struct core *core, struct slice value, enum core_limit limit, struct slice *out)
+enum field field_limited(struct core *core, struct slice value, enum core_limit limit,
+			 struct slice *out)
 {
 	const struct core_config *c = core->config;
 	size_t max = limit == CORE_LIMIT_CONTENT_BYTES ? c->max_content_bytes

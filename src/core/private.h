@@ -442,8 +442,10 @@ enum field field_string(struct core *core, struct slice value, size_t max, struc
 enum field field_uuid(struct core *core, struct slice value, struct slice *out);
 enum field field_int(struct slice value, int64_t min, int64_t max, int64_t *out);
 /** field_string for what has a limit of [chat], which counts what is too large. */
-enum field field_limited(struct core *core, struct slice value, enum core_limit limit, struct slice *out);
-/** Whether a value that we are to keep as it is has too many bytes, or is nested too deep; counted. */
+enum field field_limited(struct core *core, struct slice value, enum core_limit limit,
+			 struct slice *out);
+/** Whether a value that we are to keep as it is has too many bytes, or is nested too deep;
+ * counted. */
 bool json_is_large(struct core *core, struct slice value);
 bool json_is_deep(struct core *core, struct slice value);
 /** The members of an object that was made by the storage; absent ones are empty. */

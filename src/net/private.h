@@ -391,8 +391,8 @@ void session_mark_dirty(struct session *session);
 void session_sent(struct session *session, size_t before_bytes);
 /** True when the heartbeat's deadline has passed, though its timer may not have fired yet. */
 bool session_expired(const struct session *session);
-/** True from the answer to a probe to the "5" or the end of the WebSocket: the client polls no more, or
- * soon will not. */
+/** True from the answer to a probe to the "5" or the end of the WebSocket: the client polls no
+ * more, or soon will not. */
 bool session_is_upgrading(const struct session *session);
 /** True while messages go both ways. */
 bool session_is_open(const struct session *session);

@@ -94,7 +94,8 @@ bool session_is_websocket(const struct session *s)
 
 bool session_is_upgrading(const struct session *s)
 {
-	return s->state == SESSION_PROBING || (s->state == SESSION_FLUSHING && s->by_polls && s->ws);
+	return s->state == SESSION_PROBING ||
+	       (s->state == SESSION_FLUSHING && s->by_polls && s->ws);
 }
 
 bool session_is_open(const struct session *s)
@@ -401,7 +402,7 @@ void session_close(struct session *s, enum session_close reason)
 
 	if (!session_is_open(s))
 		return;
-	/* A client whose probe was answered may poll no more: then it is told over the WebSocket. */
+	/* A client whose probe was answered may poll no more; it is told over the WebSocket then. */
 	if (s->ws && s->state == SESSION_POLLING)
 		conn_close(s->ws, WS_GOING_AWAY);
 	s->reason = (uint8_t)reason;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright the Parlance authors */
 /*
- * JSON Web Key Sets, as a service that is not believed sends them: bounds are kept, what is wrong is said
- * in one line, and a key that is found is of the algorithm's family. One thread.
+ * JSON Web Key Sets, as a service that is not believed sends them: bounds are kept, what is wrong is
+ * said in one line, and a key that is found is of the algorithm's family. One thread.
  */
 #include <stdint.h>
 #include <stdlib.h>
