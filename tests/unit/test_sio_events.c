@@ -374,6 +374,13 @@ static void check_closes(struct session *c)
 	check_trace("gone / parse error\n");
 }
 
+static void check_closes_as_large(struct session *c)
+{
+	check_closed(c, SESSION_TOO_BIG);
+	turn();
+	check_trace("gone / message over the size limit\n");
+}
+
 static void test_attachments_that_close(void **state)
 {
 	static const char *const early[] = { "2[\"a\"]", "1", "51-[\"b\"]", "0/other,", "x" };
@@ -429,19 +436,19 @@ static void test_attachment_limits(void **state)
 	fake_session_text(c, "53-[\"b\"]");
 	fake_session_binary(c, bytes, 60);
 	fake_session_binary(c, bytes, 41);
-	check_closes(c);
+	check_closes_as_large(c);
 	(void)connect_client(&c);
 	fake_session_text(c, "51-[\"b\"]");
 	fake_session_binary(c, bytes, 101);
-	check_closes(c);
+	check_closes_as_large(c);
 	/* Refused when it is announced. */
 	(void)connect_client(&c);
 	fake_session_text(c, "54-[\"b\"]");
-	check_closes(c);
+	check_closes_as_large(c);
 	config.max_attachments = 0;
 	(void)connect_client(&c);
 	fake_session_text(c, "61-0[]");
-	check_closes(c);
+	check_closes_as_large(c);
 }
 
 /* ---- offsets, volatile messages ---- */
