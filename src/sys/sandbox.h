@@ -10,6 +10,15 @@
 
 #include "base/strbuf.h"
 
+/* AddressSanitizer needs calls of its own, among them prctl(PR_SET_DUMPABLE). */
+#ifdef __SANITIZE_ADDRESS__
+#define SANDBOX_SANITIZERS 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define SANDBOX_SANITIZERS 1
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -12,14 +12,6 @@
 #include <stdint.h>
 #include <sys/ptrace.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#define SANDBOX_SANITIZERS 1
-#elif defined __has_feature
-#if __has_feature(address_sanitizer)
-#define SANDBOX_SANITIZERS 1
-#endif
-#endif
-
 #define SANDBOX_CLONE_THREAD ((uint64_t)CLONE_THREAD)
 /* New namespaces make no thread. */
 #define SANDBOX_CLONE_MASK                                                                      \

@@ -3,7 +3,7 @@
 /*
  * A clock for the loop that stands still unless the test moves it: libuv's clock and timer, as far
  * as src/loop uses them. A program that links it never waits, and its timers fire to the
- * millisecond. Timers of other libraries on the loop would never fire.
+ * millisecond.
  */
 #ifndef PARLANCE_TESTS_UNIT_FAKE_TIME_H
 #define PARLANCE_TESTS_UNIT_FAKE_TIME_H

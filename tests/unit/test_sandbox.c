@@ -228,7 +228,7 @@ static void do_denied(void)
 /* What would give more away, or take the filter's place. */
 static void do_prctl(void)
 {
-#ifndef __SANITIZE_ADDRESS__
+#ifndef SANDBOX_SANITIZERS
 	must_fail(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
 #endif
 	must_fail(prctl(PR_SET_SECCOMP, 1, 0, 0, 0));
