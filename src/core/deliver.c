@@ -153,11 +153,11 @@ static void emit_typing_stop(struct event *e, struct slice stream, struct slice 
 }
 
 /* The socket that asked for an answer of ours, or NULL. */
-static struct member *asker_of(struct core *core, struct slice id)
+static struct member *asker_of(const struct event *e, struct slice id)
 {
-	struct generation *g = generation_find(core, id);
+	struct generation *g = generation_find(e->core, id);
 
-	return g ? member_find(core, slice_str(g->origin)) : NULL;
+	return g && g->out.room == e->room ? member_find(e->core, slice_str(g->origin)) : NULL;
 }
 
 /* To the room, and to the one who asked when he has left it. */
@@ -171,7 +171,7 @@ static void emit_closing(struct event *e, const char *name, struct slice json, s
 static void emit_message_error(struct event *e, struct slice assistant, struct slice id,
 			       const struct error_about *about)
 {
-	struct member *asker = e->only ? NULL : asker_of(e->core, id);
+	struct member *asker = e->only ? NULL : asker_of(e, id);
 	struct strbuf *sb = json_begin(e->core);
 
 	error_append(sb, about);
@@ -208,7 +208,7 @@ static void on_message_finished(struct event *e)
 	emit_typing_stop(e, about.stream, about.message);
 	if (slice_is(status, "complete") || slice_is(status, "stopped")) {
 		emit_closing(e, "message:complete", e->body,
-			     e->only ? NULL : asker_of(core, id));
+			     e->only ? NULL : asker_of(e, id));
 	} else {
 		struct slice error = field(core, v[0], "error");
 		struct slice code = field_text(core, error, "code");

@@ -589,7 +589,7 @@ void generation_finished(struct feed_room *room, struct slice message)
 	struct generation *g = generation_find(room->core, message);
 	struct generation *next;
 
-	if (g)
+	if (g && g->out.room == room)
 		let_go(g);
 	next = next_of(room);
 	if (next)
