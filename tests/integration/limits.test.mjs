@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Copyright the Parlance authors
 //
-// The limits of [chat] on the whole daemon, each with what it refuses, and its number at /metrics.
+// The limits on the whole daemon, each with what it refuses, and its number at /metrics.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { Daemon, Database, Service, Tab } from './lib/chat.mjs';
+import { Daemon, Database, Service, Tab, token } from './lib/chat.mjs';
 import { get } from './lib/http.mjs';
 import { event, until } from './lib/util.mjs';
+import { RawSocket, TEXT } from './lib/ws.mjs';
 
 const LIMITS = {
 	events_per_second: 20,
@@ -24,6 +28,8 @@ const SIZES = {
 	max_json_depth: 5,
 };
 const BURST_S = 5;
+const FOLDER = mkdtempSync(join(tmpdir(), 'limits-'));
+const LOCAL = join(FOLDER, 'socket');
 
 let database, service, daemon;
 before(async () => {
@@ -39,6 +45,11 @@ before(async () => {
 			'socket.max_attachments': 1,
 			'engine.max_payload_bytes': 20000,
 			'limits.max_header_bytes': 2000,
+			'limits.queue_low_bytes': 10000,
+			'limits.queue_high_bytes': 50000,
+			'limits.queue_soft_bytes': 200000,
+			'limits.queue_hard_bytes': 500000,
+			'listener.local.address': `unix:${LOCAL}`,
 			...Object.fromEntries(Object.entries({ ...LIMITS, ...SIZES }).map(([k, v]) => [`chat.${k}`, v])),
 		},
 	});
@@ -47,6 +58,7 @@ after(async () => {
 	await daemon?.stop();
 	await service?.kill();
 	await database?.stop();
+	rmSync(FOLDER, { recursive: true, force: true });
 });
 
 const tabs = [];
@@ -209,6 +221,28 @@ describe('how large it may be', () => {
 			await until(counted, 'it is counted');
 		});
 
+	it('a queue: the session of who does not read ends', async () => {
+		const user = 'oscar';
+		const socket = await RawSocket.open(daemon, '/socket.io/?EIO=4&transport=websocket', {
+			connect: { path: LOCAL },
+		});
+		await socket.opened();
+		socket.send(TEXT, `40{"token":"${token(user)}"}`);
+		for (let text = ''; !text.startsWith('42["session:ready"'); )
+			text = String((await socket.frame('session:ready')).payload);
+		socket.raw.pause();
+		const reason = 'output queue over its limit';
+		assert.equal(await closed(reason), 0);
+		for (let sent = 0; (await closed(reason)) === 0; sent++) {
+			assert.ok(sent < 200, 'it has no end');
+			await database.sql(`SELECT parlance.publish_to_user('${user}', 'app:large',
+				json_build_object('text', repeat('x', 100000)))`);
+		}
+		assert.equal(await closed(reason), 1);
+		await until(async () => (await metrics()).queued_bytes === 0, 'its queue is gone');
+		socket.destroy();
+	});
+
 	it('a head', async () => {
 		const { status } = await get(`${daemon.url}/?${'x'.repeat(3000)}`);
 		assert.equal(status, 431);
@@ -271,6 +305,7 @@ describe('how many there may be', () => {
 it('what is there is counted', async () => {
 	const tab = await open('heidi');
 	const m = await metrics();
+	assert.equal(m.log_lost_total, 0);
 	assert.equal(m.users, 1);
 	assert.equal(m.sockets, 1);
 	assert.equal(m.sessions_websocket, 1);
