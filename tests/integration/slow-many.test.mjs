@@ -156,7 +156,8 @@ describe(`${SLEEPERS} tabs that never read beside ${HEALTHY} that do`, () => {
 		const bound = SLEEPERS * (HIGH + ROUNDS * 2 * 16 * 1024);
 		assert.ok(queued < bound, `${queued} bytes queued, bound ${bound}`);
 		assert.ok(grown * 1024 < bound, `${grown} KiB more, bound ${bound} bytes`);
-		const [was, is] = [median(alone), median(beside)];
+		// Of each the best: what else the machine does only adds.
+		const [was, is] = [Math.min(...alone), Math.min(...beside)];
 		assert.ok(is <= was * RATIO, `${was} us became ${is} us`);
 	});
 
