@@ -406,7 +406,9 @@ void conn_end_of_turn(struct conn *c)
 		close(fd);
 		return;
 	}
-	if (c->yielding && !c->kill)
+	/* It goes on when libwebsockets says that it can be written, and has been read in between: what
+	 * comes to be sent meanwhile is no reason. */
+	if ((c->blocked || c->yielding) && !c->kill)
 		return;
 	if (c->kill || !write_out(c)) {
 		let_go(c);
