@@ -201,7 +201,9 @@ static void enter(struct admission *a)
 		admission_free(&a);
 		return;
 	}
-	if (core->draining) { /* since it came: the others have been told to go */
+	/* Since it came the others have been told to go; or the storage, which has just come, has not
+	 * answered yet who we are: it could ask for nothing. */
+	if (core->draining || !core->was_registered) {
 		come_again(&a);
 		return;
 	}

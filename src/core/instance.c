@@ -61,6 +61,7 @@ static void on_registered(void *arg, const struct storage_answer *answer)
 		core_check_stopped(core);
 		return;
 	}
+	core->was_registered = true;
 	log_info("chat", LOG_FIELDS(LOG_INT("instance", core->instance)),
 		 "registered in the database");
 	storage_set_instance(core->plugins, core->instance);

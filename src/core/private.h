@@ -124,6 +124,7 @@ struct core {
 
 	int64_t instance; /* this process's number in the database; 0: not registered */
 	bool registering;
+	bool was_registered; /* once, at least */
 	bool reaping;
 	int64_t beating;           /* the number whose beat is under way; 0: none */
 	bool beat_again;           /* another one is wanted behind it */

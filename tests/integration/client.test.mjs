@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { io } from 'socket.io-client';
-import { Server, serverFor } from './lib/server.mjs';
+import { Server, freePort, serverFor } from './lib/server.mjs';
 import { event, until, within } from './lib/util.mjs';
 
 const LARGE = 900000;
@@ -297,7 +297,7 @@ for (const [name, options] of Object.entries(TRANSPORTS)) {
 		});
 
 		it('reconnects to a server that was restarted on its port, and loses no retried message', async (t) => {
-			const old = await Server.start();
+			const old = await Server.start({ port: await freePort() });
 			t.after(() => old.stop());
 			const { port } = old;
 			const socket = await connected(t, {

@@ -445,7 +445,7 @@ describe('a log that cannot be written', () => {
 		await tab.close();
 	});
 
-	it('from the start: it serves', async () => {
+	it('from the start: it serves', async (t) => {
 		const port = await freePort();
 		const full = openSync('/dev/full', 'w');
 		const options = {
@@ -460,8 +460,12 @@ describe('a log that cannot be written', () => {
 			env: { ...process.env, JWT_ACCESS_SECRET: SECRET, DATABASE_URL: database.url },
 			stdio: ['ignore', 'ignore', full],
 		});
+		t.after(() => child.kill('SIGKILL'));
 		const gone = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
-		const open = () => Tab.open({ url: `http://127.0.0.1:${port}` }, 'alice').catch(() => null);
+		// It may be told to come again until the daemon is somebody in the database.
+		const again = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 50 };
+		const open = () =>
+			Tab.open({ url: `http://127.0.0.1:${port}` }, 'alice', { options: again }).catch(() => null);
 		const tab = await until(open, 'it serves');
 		const id = await tab.create();
 		assert.equal((await tab.turn(id, 'Hi')).closing, 'message:complete');

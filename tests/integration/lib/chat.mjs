@@ -19,6 +19,7 @@ import { Program, programOf } from './program.mjs';
 import { Psql } from './psql.mjs';
 import { Recorder } from './recorder.mjs';
 import { secret as hidden, secretsOf } from './secrets.mjs';
+import { freePort } from './server.mjs';
 import { PATIENCE, each, event, within } from './util.mjs';
 
 const run = promisify(execFile);
@@ -182,7 +183,7 @@ export class Daemon extends Program {
 		daemon.discreet = true;
 		const provider = service ? 'provider_openai' : 'provider_demo';
 		const options = {
-			'listener.main.address': '127.0.0.1:0',
+			'listener.main.address': `127.0.0.1:${await freePort()}`,
 			'plugins.directory': process.env.PLUGINS,
 			...DEVELOPMENT,
 			'plugins.load': `auth_jwt, storage_pgsql, ${provider}`,

@@ -4,6 +4,7 @@
 // The echo server as a child process. ECHO_SERVER names the program; each server gets a port of its
 // own.
 
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
 import { Program, programOf } from './program.mjs';
 import { event } from './util.mjs';
@@ -14,14 +15,26 @@ export const FRUGAL = {
 	ASAN_OPTIONS: [process.env.ASAN_OPTIONS, 'quarantine_size_mb=4'].filter(Boolean).join(':'),
 };
 
-// A port for a listener whose number the server does not tell: free now, with luck free then.
+// A port for a listener whose number the server does not tell, or that is to have it again: free now, and none that
+// the kernel gives to anybody who asks for any.
+const FIRST_PORT = 20000;
+const PORTS = 12000;
+const given = new Set();
 export async function freePort() {
-	const probe = net.createServer().listen(0, '127.0.0.1');
-	await event(probe, 'listening');
-	const { port } = probe.address();
-	probe.close();
-	await event(probe, 'close');
-	return port;
+	for (;;) {
+		const port = FIRST_PORT + randomInt(PORTS);
+		if (given.has(port)) continue;
+		given.add(port);
+		const probe = net.createServer().listen(port, '127.0.0.1');
+		const free = await new Promise((resolve) => {
+			probe.once('listening', () => resolve(true));
+			probe.once('error', () => resolve(false));
+		});
+		if (!free) continue;
+		probe.close();
+		await event(probe, 'close');
+		return port;
+	}
 }
 
 export class Server extends Program {
