@@ -203,15 +203,24 @@ describe('a session whose requests all go to the other instance', () => {
 	it('polls and posts, large too, and lives by its heartbeat', async (t) => {
 		const [home, away] = await pair(t, engine);
 		const { url } = await astray(home, away);
+		// On a busy machine a ping may come before it, or with it.
+		const next = async () => {
+			for (;;) {
+				const packets = (await get(url)).text.split('\x1e');
+				const rest = packets.filter((packet) => packet !== '2');
+				if (rest.length < packets.length) await post(url, '3');
+				if (rest.length) return rest.join('\x1e');
+			}
+		};
 		const texts = ['4small', `4${'y'.repeat(LARGE)}`];
 		for (const text of texts) {
 			const posted = await post(url, text);
 			assert.deepEqual([posted.status, posted.text], [200, 'ok']);
-			assert.equal((await get(url)).text, text);
+			assert.equal(await next(), text);
 		}
 		const binary = Buffer.alloc(LARGE_BINARY_POST, 0xc3).toString('base64');
 		assert.equal((await post(url, `b${binary}`)).text, 'ok');
-		assert.equal((await get(url)).text, `b${binary}`);
+		assert.equal(await next(), `b${binary}`);
 		for (let i = 0; i < 3; i++) {
 			assert.equal((await get(url)).text, '2');
 			assert.equal((await post(url, '3')).text, 'ok');
