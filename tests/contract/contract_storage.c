@@ -341,7 +341,7 @@ static void test_away(void **state)
 	contract->start();
 	rig_wait_up(&rig);
 	assert_int_equal(rig.n_ready >= 3, 1);
-	rig.n_events = 0;
+	rig_forget_events(&rig);
 	create(&call, "grace", &id);
 	RIG_WAIT(&rig, rig_event(&rig, 0, "conversation.created"));
 	call_free(&call);

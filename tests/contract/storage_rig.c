@@ -126,6 +126,15 @@ int rig_open(struct rig *rig, const struct mock_config *config, const struct moc
 	return mock_create(rig->m, options, n);
 }
 
+void rig_forget_events(struct rig *rig)
+{
+	for (size_t i = 0; i < rig->n_events; i++)
+		free(rig->events[i].json);
+	free(rig->events);
+	rig->events = NULL;
+	rig->n_events = 0;
+}
+
 void rig_close(struct rig *rig)
 {
 	if (rig->outstanding)
@@ -133,11 +142,9 @@ void rig_close(struct rig *rig)
 	if (rig->m->self)
 		mock_destroy(rig->m);
 	mock_free(&rig->m);
-	for (size_t i = 0; i < rig->n_events; i++)
-		free(rig->events[i].json);
+	rig_forget_events(rig);
 	for (size_t i = 0; i < rig->n_messages; i++)
 		free(rig->messages[i]);
-	free(rig->events);
 	free(rig->messages);
 	current = NULL;
 }

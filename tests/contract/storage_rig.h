@@ -52,6 +52,8 @@ struct rig {
 /** Makes the instance. -1: create failed, rig->m->err says why; the host is there still. */
 MUST_USE int rig_open(struct rig *rig, const struct mock_config *config,
 		      const struct mock_option *options, size_t n);
+/** What was told until now does not count any more. */
+void rig_forget_events(struct rig *rig);
 /** Cancels nothing: all calls must have completed. */
 void rig_close(struct rig *rig);
 
