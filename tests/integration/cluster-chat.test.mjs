@@ -439,6 +439,8 @@ describe('presence', () => {
 		const watcher = c.ownerOut[0];
 		const byRoom = c.ownerOut[1];
 		const userIds = [c.guest, c.stranger];
+		const known = async () => (await watcher.ok('presence:get', { userIds })).online;
+		await becomes(known, [c.guest], 'presence:get');
 		const ack = await watcher.ok('presence:subscribe', { userIds });
 		assert.deepEqual(ack.online, [c.guest]);
 		await byRoom.ok('presence:subscribe', { conversationId: c.id });
