@@ -287,10 +287,18 @@ static bool has_room(void)
 	return false;
 }
 
+/* Says once how many lines are missing. */
+static void say_missing(atomic_uint *lines, enum log_level level, const char *why)
+{
+	unsigned int n = atomic_load(lines) ? atomic_exchange(lines, 0) : 0;
+
+	if (n)
+		log_line(level, "log", LOG_FIELDS(LOG_UINT("lines", n)), "%s", why);
+}
+
 /* A log that cannot be written has nowhere to say so, until it can be again. */
 static void write_line(const struct line *l)
 {
-	unsigned int lost;
 	ssize_t n;
 
 	do
@@ -301,24 +309,8 @@ static void write_line(const struct line *l)
 		atomic_fetch_add(&log_lost_total, 1);
 		return;
 	}
-	if (!atomic_load(&log_lost))
-		return;
-	lost = atomic_exchange(&log_lost, 0);
-	if (lost)
-		log_err("log", LOG_FIELDS(LOG_UINT("lines", lost)),
-			"lines were lost (they could not be written: is the disk full?)");
-}
-
-static void say_left_out(void)
-{
-	unsigned int lines;
-
-	if (!atomic_load(&log_left_out))
-		return;
-	lines = atomic_exchange(&log_left_out, 0);
-	if (lines)
-		log_warn("log", LOG_FIELDS(LOG_UINT("lines", lines)),
-			 "lines were left out (more than log.lines_per_second)");
+	say_missing(&log_lost, LOG_LEVEL_ERR,
+		    "lines were lost (they could not be written: is the disk full?)");
 }
 
 void log_line(enum log_level level, const char *subject, const struct log_field *fields,
@@ -334,7 +326,8 @@ void log_line(enum log_level level, const char *subject, const struct log_field 
 
 	if (!log_enabled(level) || (level > LOG_LEVEL_ERR && !has_room()))
 		return;
-	say_left_out();
+	say_missing(&log_left_out, LOG_LEVEL_WARN,
+		    "lines were left out (more than log.lines_per_second)");
 	l.len = 0;
 	l.full = false;
 	l.json = format == LOG_FORMAT_JSON;

@@ -360,9 +360,17 @@ static const char upgrade[] =
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 static const char deflate[] = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
+static void ask_upgrade(int *fd, const char *sid, bool compressed)
+{
+	char headers[512];
+
+	dial(fd);
+	(void)snprintf(headers, sizeof(headers), "%s%s", upgrade, compressed ? deflate : "");
+	ask(*fd, "GET", "websocket", sid, headers, slice_of(NULL, 0));
+}
+
 static void step(struct input *in)
 {
-	static char headers[512];
 	unsigned int op = take(in);
 	int *fd = &fds[op >> 4 & (CLIENTS - 1)];
 	const char *sid = sids[op >> 6];
@@ -382,16 +390,10 @@ static void step(struct input *in)
 		ask(*fd, "POST", "polling", sid, "", packet(in));
 		break;
 	case 3:
-		dial(fd);
-		(void)snprintf(headers, sizeof(headers), "%s%s", upgrade,
-			       take(in) & 1 ? deflate : "");
-		ask(*fd, "GET", "websocket", sid, headers, none);
+		ask_upgrade(fd, sid, take(in) & 1);
 		break;
 	case 4:
-		dial(fd);
-		(void)snprintf(headers, sizeof(headers), "%s%s", upgrade,
-			       take(in) & 1 ? deflate : "");
-		ask(*fd, "GET", "websocket", NULL, headers, none);
+		ask_upgrade(fd, NULL, take(in) & 1);
 		break;
 	case 5:
 		frame(*fd, 0x81, packet(in), 0);
