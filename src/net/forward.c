@@ -346,6 +346,7 @@ void forward_request(struct conn *c, const struct http_request *r, const struct 
 		return;
 	}
 	if (f->pending.len > net->config->max_header_bytes) {
+		net->stats.limited[NET_LIMIT_HEADER]++;
 		http_answer_text(c, 431, "The request's head is too large\n", NULL);
 		return;
 	}
