@@ -516,6 +516,24 @@ describe('two instances in one conversation', () => {
 		await assertQuiet(cluster.database, id);
 	});
 
+	it('message:stop from the other one ends it within 50 ms', async (t) => {
+		const { a, b, id, send } = await pair();
+		const took = [];
+		// The best of five: the machine may be busy.
+		for (let i = 0; i < 5; i++) {
+			const ack = await send(a, '2000-10');
+			await b.next('message:chunk', (d) => d.streamId === ack.streamId);
+			// Before the row is written, so it counts for more.
+			const asked = performance.now();
+			await b.ok('message:stop', { conversationId: id, streamId: ack.streamId });
+			await stopped(a, ack);
+			const end = a.heard.find((e) => e.name === 'message:complete' && e.data.streamId === ack.streamId);
+			took.push(Math.round(end.at - asked));
+		}
+		t.diagnostic(`from the question to the end in the other tab: ${took} ms`);
+		assert.ok(Math.min(...took) < 50, `${took} ms`);
+	});
+
 	it('message:stop ends what waits on both, too', async () => {
 		const { a, b, id, send } = await pair();
 		const first = await send(a, '2000-10');
